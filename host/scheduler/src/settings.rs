@@ -1,0 +1,92 @@
+//! What an operator can set about scheduling. Defaults are those of the documentation.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    pub heartbeat: Heartbeat,
+    pub retry: Retry,
+    /// Queues named here exist; `default` always does. A task may only name an existing queue.
+    pub queues: BTreeMap<String, QueueSettings>,
+    pub rescheduling: Rescheduling,
+    /// Finished tasks kept, the newest.
+    pub retention_finished: u64,
+    /// Starts at most this many tasks in one planning round.
+    pub max_placements_per_round: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heartbeat {
+    pub interval: Duration,
+    pub suspect_after: Duration,
+    pub lost_after: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    pub max_retries: u32,
+    pub max_worker_losses: u32,
+    pub base: Duration,
+    pub factor: f64,
+    pub cap: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct QueueSettings {
+    /// Tasks not yet ended; None: no limit.
+    pub limit: Option<u64>,
+    /// None: as the queue policy's manifest says, else greedy.
+    pub discipline: Option<Discipline>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Discipline {
+    /// Whatever fits starts, in order.
+    #[default]
+    Greedy,
+    /// A head that does not fit now blocks its queue.
+    Strict,
+    /// EASY: one reservation for the best-ranked blocked head; later tasks may not delay it.
+    Backfill,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rescheduling {
+    /// Per task, between two accepted proposals.
+    pub cool_down: Duration,
+    /// Accepted migrations and requeues a minute, all together.
+    pub rate_per_minute: u32,
+    /// Accepted migrations and requeues per worker and review.
+    pub per_worker: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            heartbeat: Heartbeat {
+                interval: Duration::from_secs(5),
+                suspect_after: Duration::from_secs(10),
+                lost_after: Duration::from_secs(15),
+            },
+            retry: Retry {
+                max_retries: 3,
+                max_worker_losses: 3,
+                base: Duration::from_secs(1),
+                factor: 2.0,
+                cap: Duration::from_secs(60),
+            },
+            queues: BTreeMap::from([(
+                crate::spec::DEFAULT.to_owned(),
+                QueueSettings { limit: Some(1_000_000), discipline: None },
+            )]),
+            rescheduling: Rescheduling {
+                cool_down: Duration::from_secs(60),
+                rate_per_minute: 60,
+                per_worker: 1,
+            },
+            retention_finished: 100_000,
+            max_placements_per_round: 1000,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What was submitted: tasks and jobs as the scheduler takes them, already parsed and range-checked
+//! field by field by the protocol layer. Relations between tasks are checked in [`crate::graph`].
+
+use crate::resources::Request;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One task as submitted. Immutable; shared by state, records, read model and commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskSpec {
+    /// 1 to 200 characters, NFC, unique within its job (in the job `default`: among live tasks).
+    pub name: String,
+    /// Run by `/bin/sh -c`.
+    pub script: String,
+    pub request: Request,
+    /// The resources as the submitter wrote them (JSON text), for showing them again; empty if omitted.
+    pub resources_text: String,
+    /// Names of tasks of the same job; repeats removed.
+    pub dependencies: Vec<String>,
+    pub queue: String,
+    pub tenant: String,
+    /// Higher is more urgent.
+    pub priority: i32,
+    /// From process start.
+    pub timeout: Option<Duration>,
+    /// None: the configured default.
+    pub max_retries: Option<u32>,
+    /// None: the configured default.
+    pub max_worker_losses: Option<u32>,
+    /// Expected run time; None: the median of the last successes of that name, else unknown.
+    pub expected: Option<Duration>,
+    pub labels: BTreeMap<String, String>,
+    /// Worker labels that must match exactly.
+    pub requires: BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
+    pub workdir: Option<String>,
+    pub on_disconnect: OnDisconnect,
+}
+
+/// What happens to a running script while host and worker cannot see each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDisconnect {
+    /// Keep it running: at least once.
+    #[default]
+    Keep,
+    /// The worker stops it when its lease ends.
+    Stop,
+}
+
+/// A submission of a whole job, accepted whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSpec {
+    pub name: String,
+    /// In the order of the submission.
+    pub tasks: Vec<Arc<TaskSpec>>,
+}
+
+impl TaskSpec {
+    /// A task with every field at its default.
+    pub fn new(name: impl Into<String>, script: impl Into<String>) -> TaskSpec {
+        TaskSpec {
+            name: name.into(),
+            script: script.into(),
+            request: Request { cpu_milli: 1000, memory: 100_000_000, gpu_milli: 0 },
+            resources_text: String::new(),
+            dependencies: Vec::new(),
+            queue: DEFAULT.to_owned(),
+            tenant: DEFAULT.to_owned(),
+            priority: 0,
+            timeout: None,
+            max_retries: None,
+            max_worker_losses: None,
+            expected: None,
+            labels: BTreeMap::new(),
+            requires: BTreeMap::new(),
+            env: BTreeMap::new(),
+            workdir: None,
+            on_disconnect: OnDisconnect::Keep,
+        }
+    }
+}
+
+/// The name of the queue, the tenant and the always-open job that are used when none is named.
+pub const DEFAULT: &str = "default";
