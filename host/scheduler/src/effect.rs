@@ -135,6 +135,8 @@ pub enum Refusal {
     UnknownQueue(String),
     #[error("{task} is {state:?}; only a task that is FAILED, SKIPPED or CANCELLED can be retried")]
     NotRetryable { task: TaskId, state: TaskState },
+    #[error("{task} depends on {upstream}, which ended in {state:?}; retry that one")]
+    UpstreamEnded { task: TaskId, upstream: TaskId, state: TaskState },
     #[error("queue {queue:?} holds {limit} waiting tasks, its limit; try again later")]
     QueueFull { queue: String, limit: u64 },
     #[error("idempotency key {key:?} was used with another body")]

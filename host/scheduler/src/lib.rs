@@ -5,19 +5,41 @@
 //! reads no clock, file, socket, environment or random source: equal events and equal policy
 //! answers give equal effects. What it deliberately does not know: JSON, HTTP, SQL, WebAssembly.
 
-pub mod columns;
-pub mod effect;
+// In reading order: what goes in and out, then the state, then what happens to it.
+pub mod scheduler;
 pub mod event;
+pub mod effect;
+pub mod record;
+pub mod spec;
+pub mod settings;
+pub mod ids;
+pub mod time;
+pub mod resources;
+pub mod policies;
+pub mod columns;
 pub mod explain;
 pub mod graph;
-pub mod ids;
-pub mod policies;
-pub mod record;
-pub mod resources;
-pub mod scheduler;
-pub mod settings;
-pub mod spec;
-pub mod time;
+
+mod task;
+mod state;
+mod worker;
+mod queue;
+mod index;
+mod scores;
+mod timers;
+
+mod submit;
+mod attempt;
+mod membership;
+mod placement;
+mod reservation;
+mod reschedule;
+mod retry;
+mod run_times;
+mod random;
+mod recovery;
+mod why;
+mod invariants;
 
 pub use effect::{Answer, Effect, Notice, Refusal, Start, Stop, StopReason};
 pub use event::Event;

@@ -1,0 +1,367 @@
+//! Workers come, report, fall silent and return.
+
+use crate::effect::{Answer, Effect, Notice, Refusal, Stop, StopReason};
+use crate::event::{Registration, SyncReport};
+use crate::ids::{AttemptRef, RequestId, TaskId, WorkerId};
+use crate::record::{Failure, Record, WorkerRecord, WorkerState};
+use crate::scheduler::Scheduler;
+use crate::time::Time;
+use crate::timers::Timer;
+use crate::worker::{Worker, WorkerIdx};
+use rustc_hash::FxHashSet;
+
+impl Scheduler {
+    pub(crate) fn handle_register(
+        &mut self,
+        request: RequestId,
+        registration: Registration,
+        effects: &mut Vec<Effect>,
+    ) {
+        let answer = match self.register(registration, effects) {
+            Ok(answer) => answer,
+            Err(refusal) => Answer::Refused(refusal),
+        };
+        effects.push(Effect::Answer { request, answer });
+    }
+
+    fn register(
+        &mut self,
+        registration: Registration,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Answer, Refusal> {
+        let known = self.workers.find_token(&registration.token_hash);
+        let is_taken = |(idx, worker): (WorkerIdx, &Worker)| {
+            worker.record.name == registration.name
+                && worker.state != WorkerState::Lost
+                && Some(idx) != known
+        };
+        if self.workers.iter().any(is_taken) {
+            return Err(Refusal::WorkerNameTaken { name: registration.name });
+        }
+        let idx = match known {
+            Some(idx) => {
+                self.take_back(idx, &registration, effects);
+                idx
+            }
+            None => self.add_worker(&registration),
+        };
+        let least_dispatched = self.workers.least_dispatched();
+        let now = self.now;
+        let worker = self.workers.change(idx);
+        worker.life = Some(registration.life);
+        worker.last_seen = now;
+        worker.dispatched = worker.dispatched.max(least_dispatched);
+        if worker.state != WorkerState::Draining {
+            worker.state = WorkerState::Live;
+            worker.record.state = WorkerState::Live;
+        }
+        let (id, record) = (worker.record.id, worker.record.clone());
+        effects.push(Effect::Persist(Record::Worker(record)));
+        self.workers.touched.insert(idx);
+        // Whether a request can ever fit may have changed for every class.
+        self.reopen_waiting();
+        self.arm_check(idx);
+        let stale = self.adopt(idx, &registration, effects);
+        Ok(Answer::Registered { worker: id, stale })
+    }
+
+    fn add_worker(&mut self, registration: &Registration) -> WorkerIdx {
+        let record = WorkerRecord {
+            id: WorkerId(self.workers.last_id + 1),
+            name: registration.name.clone(),
+            token_hash: registration.token_hash,
+            incarnation: 1,
+            capacity: registration.capacity,
+            labels: registration.labels.clone(),
+            state: WorkerState::Live,
+        };
+        self.workers.add(Worker::new(record, self.now))
+    }
+
+    /// A worker that is known shows its token again. What it does not hold any more has ended with
+    /// its earlier life, or never reached it.
+    fn take_back(
+        &mut self,
+        idx: WorkerIdx,
+        registration: &Registration,
+        effects: &mut Vec<Effect>,
+    ) {
+        let in_hand: FxHashSet<AttemptRef> = registration
+            .held
+            .iter()
+            .map(|held| held.attempt)
+            .chain(registration.finished.iter().map(|finished| finished.attempt))
+            .collect();
+        for id in self.workers.get(idx).holds.clone() {
+            let attempt = self.task(id).status.current().expect("held attempts are current");
+            let attempt = attempt.reference(id);
+            if !in_hand.contains(&attempt) {
+                let worker = self.workers.get(idx).record.id;
+                // Should the start still be on its way, this comes right behind it.
+                effects.push(Effect::Stop(Stop { worker, attempt, why: StopReason::Stale }));
+                self.end_attempt(id, Some(Failure::WorkerLost), effects);
+            }
+        }
+        let is_new_life = self.workers.get(idx).life.is_some_and(|it| it != registration.life);
+        let capacity_changed = self.workers.get(idx).record.capacity != registration.capacity;
+        let worker = self.workers.change(idx);
+        let old = worker.record.clone();
+        let record = WorkerRecord {
+            incarnation: old.incarnation + u32::from(is_new_life),
+            name: registration.name.clone(),
+            capacity: registration.capacity,
+            labels: registration.labels.clone(),
+            ..old
+        };
+        if !capacity_changed {
+            worker.record = record;
+            return;
+        }
+        let holds = std::mem::take(&mut worker.holds);
+        let mut renewed = Worker::new(record, self.now);
+        renewed.version = worker.version;
+        renewed.dispatched = worker.dispatched;
+        *worker = renewed;
+        self.hold_again(idx, holds, effects);
+    }
+
+    /// Reserves what the attempts hold on a worker whose capacity was set anew. Those for which it
+    /// is too small now are sent back.
+    fn hold_again(
+        &mut self,
+        idx: WorkerIdx,
+        holds: std::collections::BTreeSet<TaskId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        for id in holds {
+            let task = self.task(id);
+            let attempt = task.status.current().expect("held attempts are current");
+            let (request, devices) = (task.spec.request, attempt.devices.clone());
+            let reference = attempt.reference(id);
+            let worker = self.workers.change(idx);
+            if worker.free.take_exactly(&request, &devices) {
+                worker.holds.insert(id);
+                continue;
+            }
+            let stop =
+                Stop { worker: worker.record.id, attempt: reference, why: StopReason::Preempted };
+            effects.push(Effect::Stop(stop));
+            self.end_attempt(id, Some(Failure::Preempted), effects);
+        }
+    }
+
+    /// Takes over what the worker holds and matches the records; answers what does not.
+    fn adopt(
+        &mut self,
+        idx: WorkerIdx,
+        registration: &Registration,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<AttemptRef> {
+        let worker = self.workers.get(idx).record.id;
+        let mut stale = Vec::new();
+        for held in &registration.held {
+            if !self.is_held_by(held.attempt, worker) {
+                stale.push(held.attempt);
+            } else if held.running {
+                self.note_started(held.attempt.task, effects);
+            }
+        }
+        for finished in &registration.finished {
+            if self.is_held_by(finished.attempt, worker) {
+                self.note_finished(finished, effects);
+            } else {
+                stale.push(finished.attempt);
+            }
+        }
+        self.tell_stops_again(idx, effects);
+        stale
+    }
+
+    /// Stop commands may have been lost with an earlier life of host or worker.
+    fn tell_stops_again(&mut self, idx: WorkerIdx, effects: &mut Vec<Effect>) {
+        for id in self.workers.get(idx).holds.clone() {
+            if self.task(id).status.cancel_requested {
+                self.stop(id, StopReason::Cancelled, effects);
+            }
+        }
+    }
+
+    fn is_held_by(&self, attempt: AttemptRef, worker: WorkerId) -> bool {
+        self.is_current(attempt)
+            && self.task(attempt.task).status.current().is_some_and(|it| it.worker == worker)
+    }
+
+    pub(crate) fn handle_sync(
+        &mut self,
+        request: RequestId,
+        report: SyncReport,
+        effects: &mut Vec<Effect>,
+    ) {
+        let answer = match self.sync(report, effects) {
+            Ok(answer) => answer,
+            Err(refusal) => Answer::Refused(refusal),
+        };
+        effects.push(Effect::Answer { request, answer });
+    }
+
+    fn sync(&mut self, report: SyncReport, effects: &mut Vec<Effect>) -> Result<Answer, Refusal> {
+        let unknown = Refusal::UnknownWorker(report.worker);
+        let Some(idx) = self.workers.find(report.worker) else { return Err(unknown) };
+        let worker = self.workers.get(idx);
+        match worker.life {
+            // After a start of the host, or once lost, it has to say what it holds.
+            None => return Err(unknown),
+            Some(_) if worker.state == WorkerState::Lost => return Err(unknown),
+            Some(life) if life != report.life => return Err(Refusal::OldLife),
+            Some(_) => {}
+        }
+        self.note_seen(idx, effects);
+        if let Some(measurements) = report.measurements {
+            self.workers.change(idx).measure(measurements);
+            let worker = report.worker;
+            effects.push(Effect::Publish(Notice::WorkerMeasured { worker, measurements }));
+        }
+        let mut stale = Vec::new();
+        for attempt in report.started {
+            if self.is_held_by(attempt, report.worker) {
+                self.note_started(attempt.task, effects);
+            } else {
+                self.note_stale(report.worker, attempt, &mut stale, effects);
+            }
+        }
+        for (attempt, feedback) in report.feedback {
+            if self.is_held_by(attempt, report.worker) {
+                self.task_mut(attempt.task).feedback = Some(Box::new(feedback.clone()));
+                effects.push(Effect::Publish(Notice::Feedback { attempt, feedback }));
+            } else {
+                self.note_stale(report.worker, attempt, &mut stale, effects);
+            }
+        }
+        for finished in &report.finished {
+            if self.is_held_by(finished.attempt, report.worker) {
+                self.note_finished(finished, effects);
+            } else {
+                self.note_stale(report.worker, finished.attempt, &mut stale, effects);
+            }
+        }
+        Ok(Answer::Synced { stale })
+    }
+
+    fn note_stale(
+        &self,
+        worker: WorkerId,
+        attempt: AttemptRef,
+        stale: &mut Vec<AttemptRef>,
+        effects: &mut Vec<Effect>,
+    ) {
+        stale.push(attempt);
+        effects.push(Effect::Publish(Notice::StaleReport { worker, attempt }));
+    }
+
+    fn note_seen(&mut self, idx: WorkerIdx, effects: &mut Vec<Effect>) {
+        let now = self.now;
+        let worker = self.workers.get_mut(idx);
+        worker.last_seen = now;
+        if worker.state == WorkerState::Suspect {
+            self.set_worker_state(idx, WorkerState::Live, effects);
+        }
+    }
+
+    pub(crate) fn set_worker_state(
+        &mut self,
+        idx: WorkerIdx,
+        state: WorkerState,
+        effects: &mut Vec<Effect>,
+    ) {
+        let worker = self.workers.change(idx);
+        worker.state = state;
+        let id = worker.record.id;
+        // "Suspect" is volatile: a restarted host judges by itself.
+        if state != WorkerState::Suspect && worker.record.state != state {
+            worker.record.state = state;
+            let record = worker.record.clone();
+            effects.push(Effect::Persist(Record::Worker(record)));
+        }
+        self.workers.touched.insert(idx);
+        effects.push(Effect::Publish(Notice::WorkerState { worker: id, state }));
+    }
+
+    pub(crate) fn arm_check(&mut self, idx: WorkerIdx) {
+        let at = self.workers.get(idx).last_seen.after(self.settings.heartbeat.suspect_after);
+        self.arm_check_at(idx, at);
+    }
+
+    fn arm_check_at(&mut self, idx: WorkerIdx, at: Time) {
+        self.workers.get_mut(idx).check_at = at;
+        self.timers.arm(at, Timer::WorkerCheck(idx));
+    }
+
+    /// The timer of a worker fired: it may have been silent for too long.
+    pub(crate) fn check_worker(
+        &mut self,
+        armed_for: Time,
+        idx: WorkerIdx,
+        effects: &mut Vec<Effect>,
+    ) {
+        let heartbeat = &self.settings.heartbeat;
+        let (suspect_after, lost_after) = (heartbeat.suspect_after, heartbeat.lost_after);
+        let worker = self.workers.get(idx);
+        let seen = worker.last_seen;
+        if worker.state == WorkerState::Lost || worker.check_at != armed_for {
+            return;
+        }
+        if seen.after(lost_after) <= self.now {
+            self.lose_worker(idx, effects);
+        } else if seen.after(suspect_after) <= self.now {
+            if worker.state == WorkerState::Live {
+                self.set_worker_state(idx, WorkerState::Suspect, effects);
+            }
+            self.arm_check_at(idx, seen.after(lost_after));
+        } else {
+            self.arm_check_at(idx, seen.after(suspect_after));
+        }
+    }
+
+    fn lose_worker(&mut self, idx: WorkerIdx, effects: &mut Vec<Effect>) {
+        self.set_worker_state(idx, WorkerState::Lost, effects);
+        self.workers.change(idx).life = None;
+        for id in self.workers.get(idx).holds.clone() {
+            self.end_attempt(id, Some(Failure::WorkerLost), effects);
+        }
+        self.reopen_waiting();
+    }
+
+    pub(crate) fn handle_drain(
+        &mut self,
+        request: RequestId,
+        id: WorkerId,
+        draining: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let answer = match self.workers.find(id) {
+            None => Answer::Refused(Refusal::UnknownWorker(id)),
+            Some(idx) => {
+                match (self.workers.get(idx).state, draining) {
+                    (WorkerState::Live | WorkerState::Suspect, true) => {
+                        self.set_worker_state(idx, WorkerState::Draining, effects);
+                    }
+                    (WorkerState::Draining, false) => {
+                        self.set_worker_state(idx, WorkerState::Live, effects);
+                    }
+                    (WorkerState::Draining | WorkerState::Lost, true)
+                    | (WorkerState::Live | WorkerState::Suspect | WorkerState::Lost, false) => {}
+                }
+                Answer::WorkerDraining
+            }
+        };
+        effects.push(Effect::Answer { request, answer });
+    }
+
+    /// The host itself was away (paused, asleep, starved): nobody's silence counts.
+    pub(crate) fn grant_new_windows(&mut self) {
+        let now = self.now;
+        for slot in 0..self.workers.iter().count() {
+            self.workers.get_mut(WorkerIdx(slot as u32)).last_seen = now;
+        }
+    }
+}

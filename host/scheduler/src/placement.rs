@@ -1,0 +1,423 @@
+//! A planning round: ranks what became ready, wakes what could be helped, and places tasks in order.
+
+use crate::effect::Effect;
+use crate::explain::Reason;
+use crate::ids::TaskId;
+use crate::index::WorkerKey;
+use crate::policies::{CallError, MAX_ROWS, Policies, QueueProfile, ScoringProfile};
+use crate::queue::{ClassIdx, QueueIdx, RankKey};
+use crate::record::{Decision, Outcome, PolicyStamp, TaskState};
+use crate::reservation::Reservation;
+use crate::scheduler::{PlanReport, Scheduler};
+use crate::settings::Discipline;
+use crate::task::{Place, Ranked, TaskContext};
+use crate::time::Time;
+use crate::timers::Timer;
+use crate::worker::WorkerIdx;
+use std::sync::Arc;
+
+/// Below this score a worker is restricted, if the policy declares bands.
+const RESTRICTED_BELOW: f64 = 0.5;
+/// Ranked at most this many tasks in one round; the rest in the next ones.
+const MAX_RANKED_PER_ROUND: usize = 2 * MAX_ROWS;
+/// A slot can step down a few rungs in a round; more in a row means the policies are broken.
+pub(crate) const MAX_RUNGS: usize = 8;
+
+/// What was found for a task.
+enum Choice {
+    Worker(WorkerIdx, Decision),
+    /// It fits somewhere, but only on workers held back for another reason.
+    HeldBack(Reason),
+    /// It fits nowhere now.
+    Nowhere,
+    /// The scoring slot is held.
+    NoPolicy,
+}
+
+impl Scheduler {
+    pub(crate) fn place_all(
+        &mut self,
+        policies: &mut dyn Policies,
+        effects: &mut Vec<Effect>,
+    ) -> PlanReport {
+        let queue_profile = policies.queue();
+        let mut report = PlanReport { n_started: 0, more: !self.to_rank.is_empty() };
+        self.wake_helped();
+        self.reservation = None;
+        self.best_free = None;
+        while let Some((key, class)) = self.queues.first() {
+            if report.n_started == self.settings.max_placements_per_round {
+                report.more = true;
+                break;
+            }
+            match self.choose(key.task, policies) {
+                Choice::Worker(worker, decision) => {
+                    self.commit(key.task, worker, decision, effects);
+                    report.n_started += 1;
+                }
+                Choice::HeldBack(reason) => self.queues.pass_over(class, key, reason),
+                Choice::Nowhere => self.note_no_fit(class, key, &queue_profile),
+                Choice::NoPolicy => break,
+            }
+        }
+        report
+    }
+
+    fn commit(
+        &mut self,
+        id: TaskId,
+        worker_idx: WorkerIdx,
+        mut decision: Decision,
+        effects: &mut Vec<Effect>,
+    ) {
+        decision.queue = self.task(id).ranked.map(|ranked| ranked.stamp).unwrap_or_default();
+        let request = self.task(id).spec.request;
+        let expected = self.task(id).expected;
+        if let Some(reservation) = &mut self.reservation {
+            reservation.note_start(self.now, worker_idx, &request, expected);
+        }
+        self.start(id, worker_idx, decision, effects);
+    }
+
+    /// The head does not fit anywhere now: what that means for its class and queue.
+    fn note_no_fit(&mut self, class: ClassIdx, key: RankKey, profile: &QueueProfile) {
+        let reason = self.why_no_fit(key.task);
+        let queue = self.queues.class(class).key.queue;
+        let discipline = self.queues.get(queue).settings.discipline.or(profile.discipline);
+        // What no worker could ever run blocks nobody, in any discipline.
+        let is_possible =
+            matches!(reason, Reason::NoCapacityNow { .. } | Reason::Restricted { .. });
+        match discipline.unwrap_or_default() {
+            Discipline::Strict if is_possible => {
+                self.queues.block_queue(queue, key);
+                return;
+            }
+            Discipline::Backfill if is_possible && self.reservation.is_none() => {
+                self.reservation = self.reserve(key.task);
+            }
+            Discipline::Strict | Discipline::Backfill | Discipline::Greedy => {}
+        }
+        let tasks = &self.tasks;
+        self.queues.fail(class, key, reason, |id| tasks[&id].spec.request);
+    }
+
+    fn choose(&mut self, id: TaskId, policies: &mut dyn Policies) -> Choice {
+        for _ in 0..MAX_RUNGS {
+            let profile = policies.scoring();
+            match self.choose_by(id, &profile, policies) {
+                Ok(choice) => return choice,
+                Err(CallError::NextRung) => {}
+                Err(CallError::Held) => return Choice::NoPolicy,
+            }
+        }
+        Choice::NoPolicy
+    }
+
+    fn choose_by(
+        &mut self,
+        id: TaskId,
+        profile: &Arc<ScoringProfile>,
+        policies: &mut dyn Policies,
+    ) -> Result<Choice, CallError> {
+        let task = self.tasks.get(&id).expect("queued tasks are in the state");
+        let context =
+            self.context(id, profile.needs_task.contains(&crate::columns::TaskColumn::TenantShare));
+        let task_columns: Vec<f64> =
+            profile.needs_task.iter().map(|column| task.column(*column, &context)).collect();
+        let now = self.now;
+        let (workers, reservation) = (&self.workers, &self.reservation);
+        let spec = &task.spec;
+        let is_restricted = |key: &WorkerKey| {
+            profile.banded
+                && key.score < RESTRICTED_BELOW
+                && workers.get(key.worker).restricted_until > now
+        };
+        let mut held_back = None;
+        let accept = |key: &WorkerKey| {
+            if !spec.requires.is_empty() && !workers.get(key.worker).has_labels(&spec.requires) {
+                return false;
+            }
+            if let Some(reservation) = reservation
+                && !reservation.allows(now, id, key.worker, &spec.request, task.expected)
+            {
+                held_back = Some(Reason::ReservedFor { task: reservation.task });
+                return false;
+            }
+            if is_restricted(key) {
+                let until = workers.get(key.worker).restricted_until;
+                held_back.get_or_insert(Reason::Restricted { until });
+                return false;
+            }
+            true
+        };
+        let best =
+            self.scores.best(workers, policies, profile, &task_columns, &spec.request, accept)?;
+        let Some(mut first) = best[0] else {
+            return Ok(held_back.map_or(Choice::Nowhere, Choice::HeldBack));
+        };
+        let mut second = best[1];
+        // A retry prefers another worker.
+        if let Some(other) = second
+            && self.failed_last_on(id) == Some(first.worker)
+        {
+            (first, second) = (other, Some(first));
+        }
+        if profile.banded && first.score < RESTRICTED_BELOW {
+            let until = now.after(self.settings.heartbeat.interval);
+            self.workers.get_mut(first.worker).restricted_until = until;
+            self.timers.arm(until, Timer::Unrestrict(first.worker));
+        }
+        let name = |key: WorkerKey| (self.workers.get(key.worker).record.id, key.score);
+        let decision = Decision {
+            scoring: profile.stamp,
+            queue: PolicyStamp::default(),
+            score: first.score,
+            second: second.map(name),
+        };
+        Ok(Choice::Worker(first.worker, decision))
+    }
+
+    fn failed_last_on(&self, id: TaskId) -> Option<WorkerIdx> {
+        let attempt = self.task(id).status.attempts.last()?;
+        match attempt.outcome {
+            Some(Outcome::Failed(_)) => self.workers.find(attempt.worker),
+            Some(Outcome::Succeeded) | None => None,
+        }
+    }
+
+    /// What a task's columns need beside the task.
+    pub(crate) fn context(&self, id: TaskId, with_share: bool) -> TaskContext {
+        let task = self.task(id);
+        TaskContext {
+            now: self.now,
+            job_length: self.jobs[&task.job].length,
+            tenant_share: if with_share { self.tenant_share(&task.spec.tenant) } else { f64::NAN },
+        }
+    }
+
+    /// The largest share of any resource of all live workers that the tenant's attempts hold.
+    fn tenant_share(&self, tenant: &str) -> f64 {
+        let Some(held) = self.tenants.get(tenant) else { return 0.0 };
+        let mut total = [0u128; 3];
+        for (_, worker) in self.workers.iter().filter(|(_, worker)| worker.is_placeable()) {
+            let capacity = &worker.record.capacity;
+            let amounts = [capacity.cpu_milli, capacity.memory, u64::from(capacity.gpus) * 1000];
+            for (total, amount) in total.iter_mut().zip(amounts) {
+                *total += u128::from(amount);
+            }
+        }
+        let share = |(held, total): (&i64, &u128)| {
+            if *total == 0 { 0.0 } else { *held as f64 / *total as f64 }
+        };
+        held.iter().zip(&total).map(share).fold(0.0, f64::max)
+    }
+
+    /// Ranks tasks that became ready, and those whose rank is out of date.
+    pub(crate) fn rank_ready(&mut self, policies: &mut dyn Policies) {
+        let profile = policies.queue();
+        if profile.stamp != self.ranked_by {
+            self.rank_all_again();
+            self.ranked_by = profile.stamp;
+            if let Some(refresh) = profile.refresh {
+                self.timers.arm(self.now.after(refresh), Timer::RefreshRanks);
+            }
+        }
+        let mut n_left = MAX_RANKED_PER_ROUND;
+        while n_left > 0 && !self.to_rank.is_empty() {
+            let n_batch = self.to_rank.len().min(MAX_ROWS).min(n_left);
+            let batch: Vec<TaskId> = self.to_rank.drain(..n_batch).collect();
+            let batch: Vec<TaskId> = batch.into_iter().filter(|id| self.wants_rank(*id)).collect();
+            n_left -= n_batch;
+            if !batch.is_empty() && !self.rank_batch(&batch, policies) {
+                self.to_rank.extend(batch);
+                return;
+            }
+        }
+    }
+
+    fn wants_rank(&self, id: TaskId) -> bool {
+        let is_ready = |place| matches!(place, Place::Unranked | Place::Queued);
+        self.tasks.get(&id).is_some_and(|task| is_ready(task.place))
+    }
+
+    pub(crate) fn rank_all_again(&mut self) {
+        let mut queued: Vec<TaskId> = self
+            .queues
+            .classes
+            .iter()
+            .flat_map(|class| class.tasks.iter().map(|key| key.task))
+            .collect();
+        queued.sort_unstable();
+        self.to_rank.extend(queued);
+    }
+
+    /// False: the slot is held, nothing was ranked.
+    fn rank_batch(&mut self, batch: &[TaskId], policies: &mut dyn Policies) -> bool {
+        let mut ranks = Vec::new();
+        for _ in 0..MAX_RUNGS {
+            let profile = policies.queue();
+            let with_share = profile.needs_task.contains(&crate::columns::TaskColumn::TenantShare);
+            let contexts: Vec<TaskContext> =
+                batch.iter().map(|id| self.context(*id, with_share)).collect();
+            let column = |column| {
+                let rows = batch.iter().zip(&contexts);
+                rows.map(|(id, context)| self.task(*id).column(column, context)).collect()
+            };
+            let columns: Vec<Vec<f64>> = profile.needs_task.iter().map(|it| column(*it)).collect();
+            match policies.rank(self.now.as_ms(), &columns, batch.len(), &mut ranks) {
+                Ok(()) => {
+                    for (id, rank) in batch.iter().zip(&ranks) {
+                        self.queue_ranked(*id, *rank, profile.stamp);
+                    }
+                    return true;
+                }
+                Err(CallError::NextRung) => {}
+                Err(CallError::Held) => return false,
+            }
+        }
+        false
+    }
+
+    fn queue_ranked(&mut self, id: TaskId, rank: f64, stamp: PolicyStamp) {
+        let key = RankKey::new(rank, id);
+        let task = self.tasks.get_mut(&id).expect("the batch holds tasks of the state");
+        let old = task.ranked.replace(Ranked { key, stamp });
+        task.place = Place::Queued;
+        let (class, request) = (task.class, task.spec.request);
+        match old {
+            Some(old) if old.key == key => {}
+            Some(old) => {
+                self.queues.remove(class, old.key);
+                self.queues.insert(class, key, &request);
+            }
+            None => self.queues.insert(class, key, &request),
+        }
+    }
+
+    /// Opens the blocked classes and queues that a changed worker could help.
+    fn wake_helped(&mut self) {
+        let touched = std::mem::take(&mut self.workers.touched);
+        let touched: Vec<WorkerIdx> =
+            touched.into_iter().filter(|idx| self.workers.get(*idx).is_placeable()).collect();
+        if touched.is_empty() {
+            return;
+        }
+        for idx in 0..self.queues.all.len() as u32 {
+            let Some(head) = self.queues.get(QueueIdx(idx)).blocked_by else { continue };
+            let spec = &self.task(head.task).spec;
+            let helps = |worker: &WorkerIdx| {
+                let worker = self.workers.get(*worker);
+                worker.free.fits(&spec.request) && worker.has_labels(&spec.requires)
+            };
+            if touched.iter().any(helps) {
+                self.queues.open_queue(QueueIdx(idx));
+            }
+        }
+        let helped: Vec<ClassIdx> = self
+            .queues
+            .waiting
+            .iter()
+            .copied()
+            .filter(|class| {
+                let class = self.queues.class(*class);
+                let helps = |worker: &WorkerIdx| {
+                    let worker = self.workers.get(*worker);
+                    worker.free.fits(&class.least) && worker.has_labels(&class.key.requires)
+                };
+                class.is_held_back || touched.iter().any(helps)
+            })
+            .collect();
+        for class in helped {
+            self.queues.reopen(class);
+        }
+    }
+
+    /// What can ever fit may have changed: look at all that wait again.
+    pub(crate) fn reopen_waiting(&mut self) {
+        for class in self.queues.waiting.clone() {
+            self.queues.reopen(class);
+        }
+        for idx in 0..self.queues.all.len() as u32 {
+            if self.queues.get(QueueIdx(idx)).blocked_by.is_some() {
+                self.queues.open_queue(QueueIdx(idx));
+            }
+        }
+    }
+
+    /// The reason of a task that fits no live worker now.
+    fn why_no_fit(&mut self, id: TaskId) -> Reason {
+        let spec = self.task(id).spec.clone();
+        let registered =
+            || self.workers.iter().filter(|(_, it)| it.state != crate::record::WorkerState::Lost);
+        let is_large =
+            |worker: &crate::worker::Worker| worker.record.capacity.could_ever_fit(&spec.request);
+        if !registered().any(|(_, worker)| is_large(worker)) {
+            let largest = self.workers.largest_capacity();
+            return Reason::NoWorkerCanEverFit { asked: spec.request, largest };
+        }
+        let suits =
+            |worker: &crate::worker::Worker| is_large(worker) && worker.has_labels(&spec.requires);
+        if !registered().any(|(_, worker)| suits(worker)) {
+            return Reason::NoConstraintMatch;
+        }
+        let best_free = *self.best_free.get_or_insert_with(|| self.workers.best_free());
+        Reason::NoCapacityNow { asked: spec.request, best_free }
+    }
+
+    /// The primary reason of a PENDING task.
+    pub(crate) fn pending_reason(&self, id: TaskId) -> Option<Reason> {
+        let task = self.tasks.get(&id)?;
+        if task.status.state != TaskState::Pending {
+            return None;
+        }
+        let next_round = Some(Reason::NextRound);
+        match task.place {
+            Place::Nowhere => Some(Reason::Dependencies { left: task.n_deps_left }),
+            Place::Backoff => {
+                Some(Reason::Backoff { until: task.status.not_before.unwrap_or(Time::ZERO) })
+            }
+            Place::Unranked => next_round,
+            Place::Queued => {
+                let queue = self.queues.get(task.queue);
+                let key = task.ranked.expect("a queued task is ranked").key;
+                let class = self.queues.class(task.class);
+                let was_tried = class.candidate.is_none_or(|candidate| key < candidate);
+                if queue.paused {
+                    Some(Reason::Paused)
+                } else if was_tried && class.reason.is_some() {
+                    class.reason.clone()
+                } else if let Some(head) = queue.blocked_by {
+                    Some(if head.task == id {
+                        let asked = task.spec.request;
+                        Reason::NoCapacityNow { asked, best_free: self.workers.best_free() }
+                    } else {
+                        Reason::BlockedByHead { task: head.task }
+                    })
+                } else {
+                    next_round
+                }
+            }
+        }
+    }
+
+    /// Takes the round's reservation for the best-ranked blocked head of a backfill queue.
+    fn reserve(&self, id: TaskId) -> Option<Reservation> {
+        let task = self.task(id);
+        let candidates = self.workers.iter().filter(|(_, worker)| {
+            worker.is_placeable()
+                && worker.has_labels(&task.spec.requires)
+                && worker.record.capacity.could_ever_fit(&task.spec.request)
+        });
+        let reservations = candidates.filter_map(|(idx, worker)| {
+            let running = worker.holds.iter().map(|held| {
+                let held = self.task(*held);
+                let attempt = held.status.current().expect("held attempts are current");
+                let since = attempt.started.unwrap_or(attempt.assigned);
+                let end = held.expected.map_or(Time::NEVER, |expected| since.after(expected));
+                (end.max(self.now), held.spec.request, attempt.devices.clone())
+            });
+            Reservation::earliest(id, &task.spec.request, idx, worker, running.collect())
+        });
+        reservations.min_by_key(|reservation| (reservation.shadow, reservation.worker))
+    }
+}

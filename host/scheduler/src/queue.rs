@@ -1,0 +1,365 @@
+//! Queues of ready tasks, in rank order, grouped into fit classes.
+//!
+//! Tasks alike for fitting (request rounded up to a grid, required labels, queue) form a class. A
+//! planning round looks at the best candidate of each open class; a class none of whose tasks fits
+//! anywhere is blocked, with its reason, until a worker changes in a way that could help it.
+
+use crate::explain::Reason;
+use crate::ids::TaskId;
+use crate::resources::Request;
+use crate::settings::QueueSettings;
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct QueueIdx(pub u32);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ClassIdx(pub u32);
+
+/// A task's place in the order: rank, then submit order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RankKey {
+    rank: u64,
+    pub task: TaskId,
+}
+
+impl RankKey {
+    /// `rank` is finite; −0.0 equals 0.0.
+    pub fn new(rank: f64, task: TaskId) -> RankKey {
+        let bits = (rank + 0.0).to_bits();
+        let ordered = if bits >> 63 == 0 { bits | 1 << 63 } else { !bits };
+        RankKey { rank: ordered, task }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub name: String,
+    pub settings: QueueSettings,
+    pub paused: bool,
+    /// Tasks of this queue that have not ended.
+    pub n_open: u64,
+    /// A head that does not fit blocks the whole queue (strict) until something could help it.
+    pub blocked_by: Option<RankKey>,
+    pub classes: BTreeSet<ClassIdx>,
+}
+
+/// What makes tasks alike for fitting.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ClassKey {
+    pub queue: QueueIdx,
+    /// Rounded up to the grid.
+    grid: Request,
+    pub requires: Arc<BTreeMap<String, String>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Class {
+    pub key: ClassKey,
+    pub tasks: BTreeSet<RankKey>,
+    /// The candidate: members before it did not fit when they were tried.
+    pub candidate: Option<RankKey>,
+    /// Requests of members that did not fit since the last reset, smallest ones only.
+    pub failed: Vec<Request>,
+    /// No member asks for less than this, amount by amount.
+    pub least: Request,
+    /// Why members before the candidate (or all, without one) were not placed when last tried.
+    pub reason: Option<Reason>,
+    /// Some member was passed over for a reservation: any freed capacity reopens the class.
+    pub is_held_back: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    pub all: Vec<Queue>,
+    by_name: FxHashMap<String, QueueIdx>,
+    pub classes: Vec<Class>,
+    class_by_key: FxHashMap<ClassKey, ClassIdx>,
+    /// The candidates of all open classes of all open queues.
+    candidates: BTreeSet<(RankKey, ClassIdx)>,
+    /// Classes with members that were tried in vain since they were last reopened.
+    pub waiting: BTreeSet<ClassIdx>,
+    pub n_queued: usize,
+}
+
+/// Three significant bits: classes are at most 1/8 wide.
+fn round_up(amount: u64) -> u64 {
+    let n_dropped = (64 - amount.leading_zeros()).saturating_sub(4);
+    let mask = (1u64 << n_dropped) - 1;
+    amount.checked_add(mask).map_or(u64::MAX, |sum| sum & !mask)
+}
+
+impl ClassKey {
+    pub fn new(
+        queue: QueueIdx,
+        request: &Request,
+        requires: &BTreeMap<String, String>,
+    ) -> ClassKey {
+        let grid = Request {
+            cpu_milli: round_up(request.cpu_milli),
+            memory: round_up(request.memory),
+            gpu_milli: request.gpu_milli,
+        };
+        ClassKey { queue, grid, requires: Arc::new(requires.clone()) }
+    }
+}
+
+impl Queues {
+    pub fn find(&self, name: &str) -> Option<QueueIdx> {
+        self.by_name.get(name).copied()
+    }
+
+    pub fn get(&self, idx: QueueIdx) -> &Queue {
+        &self.all[idx.0 as usize]
+    }
+
+    pub fn get_mut(&mut self, idx: QueueIdx) -> &mut Queue {
+        &mut self.all[idx.0 as usize]
+    }
+
+    pub fn class(&self, idx: ClassIdx) -> &Class {
+        &self.classes[idx.0 as usize]
+    }
+
+    pub fn class_mut(&mut self, idx: ClassIdx) -> &mut Class {
+        &mut self.classes[idx.0 as usize]
+    }
+
+    /// The queue of that name, made if there is none.
+    pub fn ensure(&mut self, name: &str, settings: &QueueSettings) -> QueueIdx {
+        if let Some(idx) = self.find(name) {
+            self.get_mut(idx).settings = settings.clone();
+            return idx;
+        }
+        let idx = QueueIdx(self.all.len() as u32);
+        self.all.push(Queue {
+            name: name.to_owned(),
+            settings: settings.clone(),
+            paused: false,
+            n_open: 0,
+            blocked_by: None,
+            classes: BTreeSet::new(),
+        });
+        self.by_name.insert(name.to_owned(), idx);
+        idx
+    }
+
+    pub fn class_of(&mut self, key: ClassKey) -> ClassIdx {
+        if let Some(idx) = self.class_by_key.get(&key) {
+            return *idx;
+        }
+        let idx = ClassIdx(self.classes.len() as u32);
+        self.get_mut(key.queue).classes.insert(idx);
+        self.class_by_key.insert(key.clone(), idx);
+        self.classes.push(Class {
+            key,
+            tasks: BTreeSet::new(),
+            candidate: None,
+            failed: Vec::new(),
+            least: MOST,
+            reason: None,
+            is_held_back: false,
+        });
+        idx
+    }
+
+    /// Adds a ready, ranked task. A class or queue that was blocked by less opens.
+    pub fn insert(&mut self, class_idx: ClassIdx, key: RankKey, request: &Request) {
+        self.n_queued += 1;
+        let class = self.class_mut(class_idx);
+        class.tasks.insert(key);
+        let is_hopeless = class.failed.iter().any(|failed| request.covers(failed));
+        let is_later = class.candidate.is_some_and(|candidate| candidate < key);
+        class.least = Request {
+            cpu_milli: class.least.cpu_milli.min(request.cpu_milli),
+            memory: class.least.memory.min(request.memory),
+            gpu_milli: class.least.gpu_milli.min(request.gpu_milli),
+        };
+        let queue_idx = class.key.queue;
+        if self.get(queue_idx).blocked_by.is_some_and(|head| key < head) {
+            self.open_queue(queue_idx);
+        }
+        if !is_hopeless && !is_later {
+            self.set_candidate(class_idx, Some(key));
+        }
+    }
+
+    /// Takes a task out. If it was its class's candidate the next one takes its place.
+    pub fn remove(&mut self, class_idx: ClassIdx, key: RankKey) {
+        let class = self.class_mut(class_idx);
+        if !class.tasks.remove(&key) {
+            return;
+        }
+        let was_candidate = class.candidate == Some(key);
+        let queue_idx = class.key.queue;
+        self.n_queued -= 1;
+        if self.class(class_idx).tasks.is_empty() {
+            self.reopen(class_idx);
+            self.class_mut(class_idx).least = MOST;
+        } else if was_candidate {
+            match self.next_candidate(class_idx, key) {
+                Some(next) => self.set_candidate(class_idx, Some(next)),
+                None => self.block(class_idx),
+            }
+        }
+        if self.get(queue_idx).blocked_by == Some(key) {
+            self.open_queue(queue_idx);
+        }
+    }
+
+    /// The best candidate of all.
+    pub fn first(&self) -> Option<(RankKey, ClassIdx)> {
+        self.candidates.first().copied()
+    }
+
+    fn next_candidate(&self, class_idx: ClassIdx, after: RankKey) -> Option<RankKey> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.class(class_idx).tasks.range((Excluded(after), Unbounded)).next().copied()
+    }
+
+    fn set_candidate(&mut self, class_idx: ClassIdx, candidate: Option<RankKey>) {
+        let class = &mut self.classes[class_idx.0 as usize];
+        if let Some(old) = class.candidate.take() {
+            self.candidates.remove(&(old, class_idx));
+        }
+        class.candidate = candidate;
+        let queue = &self.all[class.key.queue.0 as usize];
+        if let Some(key) = candidate
+            && !queue.paused
+            && queue.blocked_by.is_none()
+        {
+            self.candidates.insert((key, class_idx));
+        }
+    }
+
+    /// The candidate was passed over for another task's sake: try the members behind it.
+    pub fn pass_over(&mut self, class_idx: ClassIdx, key: RankKey, reason: Reason) {
+        self.waiting.insert(class_idx);
+        let class = self.class_mut(class_idx);
+        class.is_held_back = true;
+        class.reason = Some(reason);
+        match self.next_candidate(class_idx, key) {
+            Some(next) => self.set_candidate(class_idx, Some(next)),
+            None => self.block(class_idx),
+        }
+    }
+
+    /// The candidate's request fits nowhere: try members behind it that ask for less.
+    /// `request_of` answers a queued task's request.
+    pub fn fail(
+        &mut self,
+        class_idx: ClassIdx,
+        key: RankKey,
+        reason: Reason,
+        request_of: impl Fn(TaskId) -> Request,
+    ) {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.waiting.insert(class_idx);
+        let class = self.class_mut(class_idx);
+        let request = request_of(key.task);
+        class.reason = Some(reason);
+        class.failed.retain(|failed| !failed.covers(&request));
+        class.failed.push(request);
+        let is_uniform = request == class.least || class.failed.len() >= MAX_FAILED;
+        let mut behind = class.tasks.range((Excluded(key), Unbounded)).take(MAX_LOOKED_AT);
+        let next = if is_uniform {
+            None
+        } else {
+            behind.find(|key| {
+                let request = request_of(key.task);
+                !class.failed.iter().any(|failed| request.covers(failed))
+            })
+        };
+        match next.copied() {
+            Some(next) => self.set_candidate(class_idx, Some(next)),
+            None => self.block(class_idx),
+        }
+    }
+
+    fn block(&mut self, class_idx: ClassIdx) {
+        self.set_candidate(class_idx, None);
+    }
+
+    /// The head of a strict queue does not fit: nothing of the queue is looked at.
+    pub fn block_queue(&mut self, queue_idx: QueueIdx, head: RankKey) {
+        self.get_mut(queue_idx).blocked_by = Some(head);
+        self.refresh_queue(queue_idx);
+    }
+
+    pub fn open_queue(&mut self, queue_idx: QueueIdx) {
+        self.get_mut(queue_idx).blocked_by = None;
+        self.refresh_queue(queue_idx);
+    }
+
+    pub fn pause(&mut self, queue_idx: QueueIdx, paused: bool) {
+        self.get_mut(queue_idx).paused = paused;
+        self.refresh_queue(queue_idx);
+    }
+
+    /// Puts the candidates of a queue's classes where its state wants them.
+    fn refresh_queue(&mut self, queue_idx: QueueIdx) {
+        let queue = &self.all[queue_idx.0 as usize];
+        let is_open = !queue.paused && queue.blocked_by.is_none();
+        for &class_idx in &queue.classes {
+            if let Some(key) = self.classes[class_idx.0 as usize].candidate {
+                if is_open {
+                    self.candidates.insert((key, class_idx));
+                } else {
+                    self.candidates.remove(&(key, class_idx));
+                }
+            }
+        }
+    }
+
+    /// Something may help the class now: start again from its first task.
+    pub fn reopen(&mut self, class_idx: ClassIdx) {
+        let class = self.class_mut(class_idx);
+        class.failed.clear();
+        class.is_held_back = false;
+        class.reason = None;
+        let first = class.tasks.first().copied();
+        self.waiting.remove(&class_idx);
+        self.set_candidate(class_idx, first);
+    }
+
+    pub fn reopen_all(&mut self) {
+        for queue in 0..self.all.len() as u32 {
+            self.open_queue(QueueIdx(queue));
+        }
+        for class in 0..self.classes.len() as u32 {
+            self.reopen(ClassIdx(class));
+        }
+    }
+}
+
+/// Members that ask for different amounts are tried one by one, up to this many a round.
+const MAX_FAILED: usize = 64;
+/// Members looked at to find one that asks for less.
+const MAX_LOOKED_AT: usize = 1000;
+
+const MOST: Request = Request { cpu_milli: u64::MAX, memory: u64::MAX, gpu_milli: u32::MAX };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_order_like_numbers() {
+        let ranks = [f64::MIN, -2.0, -0.5, 0.0, 1e-300, 1.0, f64::MAX];
+        let keys: Vec<RankKey> = ranks.iter().map(|rank| RankKey::new(*rank, TaskId(1))).collect();
+        assert!(keys.is_sorted());
+        assert_eq!(RankKey::new(-0.0, TaskId(1)), RankKey::new(0.0, TaskId(1)));
+    }
+
+    #[test]
+    fn grid_rounds_up_by_less_than_an_eighth() {
+        for amount in (1..5000).chain([u64::MAX - 1, u64::MAX]) {
+            let rounded = round_up(amount);
+            assert!(rounded >= amount);
+            assert!((rounded - amount) as u128 * 8 <= amount as u128, "{amount} → {rounded}");
+        }
+        assert_eq!(round_up(round_up(1234)), round_up(1234));
+    }
+}

@@ -1,0 +1,78 @@
+//! EASY backfilling (Lifka, JSSPP 1995): the best-ranked blocked task gets a reservation on the
+//! worker where it can start earliest; others may start there only if they do not delay it.
+
+use crate::ids::TaskId;
+use crate::resources::{Devices, Free, Request};
+use crate::time::Time;
+use crate::worker::{Worker, WorkerIdx};
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    pub task: TaskId,
+    pub worker: WorkerIdx,
+    /// When enough has ended there, by expected run times.
+    pub shadow: Time,
+    /// What is free at that moment beside the reserved amounts.
+    extra: Free,
+}
+
+impl Reservation {
+    /// None if it cannot be told when the request will fit: something there has no expected end.
+    /// `running`: end, amounts and devices of each attempt there.
+    pub fn earliest(
+        task: TaskId,
+        request: &Request,
+        worker_idx: WorkerIdx,
+        worker: &Worker,
+        mut running: Vec<(Time, Request, Devices)>,
+    ) -> Option<Reservation> {
+        running.sort_by_key(|(end, _, _)| *end);
+        let mut free = worker.free.clone();
+        let mut ends = running.into_iter().peekable();
+        while let Some((end, held, devices)) = ends.next() {
+            if end == Time::NEVER {
+                return None;
+            }
+            free.give_back(&held, &devices);
+            let is_last_of_instant = ends.peek().is_none_or(|(next, _, _)| *next > end);
+            if is_last_of_instant && free.fits(request) {
+                free.take(request);
+                return Some(Reservation { task, worker: worker_idx, shadow: end, extra: free });
+            }
+        }
+        None
+    }
+
+    /// Whether a start would leave the reserved task its start.
+    pub fn allows(
+        &self,
+        now: Time,
+        task: TaskId,
+        worker: WorkerIdx,
+        request: &Request,
+        expected: Option<Duration>,
+    ) -> bool {
+        worker != self.worker
+            || task == self.task
+            || self.ends_in_time(now, expected)
+            || self.extra.fits(request)
+    }
+
+    /// A start on the reserved worker that lasts longer uses up what is free beside.
+    pub fn note_start(
+        &mut self,
+        now: Time,
+        worker: WorkerIdx,
+        request: &Request,
+        expected: Option<Duration>,
+    ) {
+        if worker == self.worker && !self.ends_in_time(now, expected) && self.extra.fits(request) {
+            self.extra.take(request);
+        }
+    }
+
+    fn ends_in_time(&self, now: Time, expected: Option<Duration>) -> bool {
+        expected.is_some_and(|expected| now.after(expected) <= self.shadow)
+    }
+}

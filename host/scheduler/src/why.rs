@@ -1,0 +1,134 @@
+//! Explanations, worked out from the state that decides.
+
+use crate::explain::{Explanation, Verdict, WorkerVerdict};
+use crate::ids::TaskId;
+use crate::policies::{CallError, Policies};
+use crate::record::WorkerState;
+use crate::resources::Free;
+use crate::scheduler::Scheduler;
+use crate::scores::fill_worker_columns;
+use crate::task::Place;
+use crate::worker::{Worker, WorkerIdx};
+
+const MAX_WORKERS: usize = 1000;
+const MAX_WAITS_FOR: usize = 100;
+const MAX_POSITION: usize = 10_000;
+
+impl Scheduler {
+    pub(crate) fn explain_task(
+        &mut self,
+        id: TaskId,
+        policies: &mut dyn Policies,
+    ) -> Option<Explanation> {
+        let reason = self.pending_reason(id);
+        let task = self.tasks.get(&id)?;
+        let is_left = |id: &&TaskId| {
+            self.tasks
+                .get(id)
+                .is_some_and(|it| it.status.state != crate::record::TaskState::Succeeded)
+        };
+        let waits_for = task.dependencies.iter().filter(is_left).take(MAX_WAITS_FOR).copied();
+        let waits_for = waits_for.collect();
+        let (state, ranked) = (task.status.state, task.ranked);
+        let workers = self.verdicts(id, policies);
+        Some(Explanation {
+            task: id,
+            state,
+            reason,
+            queue_position: self.queue_position(id),
+            queue_policy: ranked.map_or(policies.queue().stamp, |ranked| ranked.stamp),
+            scoring_policy: policies.scoring().stamp,
+            workers,
+            waits_for,
+        })
+    }
+
+    /// How many tasks of its queue come before it, plus one.
+    fn queue_position(&self, id: TaskId) -> Option<u32> {
+        let task = self.task(id);
+        if task.place != Place::Queued {
+            return None;
+        }
+        let key = task.ranked?.key;
+        let classes = self.queues.get(task.queue).classes.iter();
+        let n_before: usize = classes
+            .map(|class| self.queues.class(*class).tasks.range(..key).take(MAX_POSITION).count())
+            .sum();
+        Some((n_before + 1).min(MAX_POSITION) as u32)
+    }
+
+    fn verdicts(&self, id: TaskId, policies: &mut dyn Policies) -> Vec<WorkerVerdict> {
+        let looked_at: Vec<(WorkerIdx, &Worker)> = self.workers.iter().take(MAX_WORKERS).collect();
+        let mut verdicts: Vec<(WorkerIdx, Option<Verdict>)> =
+            looked_at.iter().map(|(idx, worker)| (*idx, self.obstacle(id, worker))).collect();
+        let fitting: Vec<WorkerIdx> =
+            verdicts.iter().filter(|(_, it)| it.is_none()).map(|(idx, _)| *idx).collect();
+        let mut scored = self.score_for(id, &fitting, policies).into_iter();
+        for (_, verdict) in verdicts.iter_mut().filter(|(_, verdict)| verdict.is_none()) {
+            *verdict = scored.next();
+        }
+        verdicts
+            .into_iter()
+            .filter_map(|(idx, verdict)| {
+                let worker = self.workers.get(idx).record.id;
+                verdict.map(|verdict| WorkerVerdict { worker, verdict })
+            })
+            .collect()
+    }
+
+    /// Why the worker cannot take the task now; None if it can.
+    fn obstacle(&self, id: TaskId, worker: &Worker) -> Option<Verdict> {
+        let spec = &self.task(id).spec;
+        let capacity = &worker.record.capacity;
+        let missing: Vec<(String, String)> = spec
+            .requires
+            .iter()
+            .filter(|(name, value)| worker.record.labels.get(*name) != Some(*value))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if worker.state == WorkerState::Draining {
+            Some(Verdict::Draining)
+        } else if !worker.is_placeable() {
+            Some(Verdict::NotLive)
+        } else if !missing.is_empty() {
+            Some(Verdict::MissingLabels { missing })
+        } else if !capacity.could_ever_fit(&spec.request) {
+            Some(Verdict::TooSmall { capacity: Free::all_of(capacity).bound() })
+        } else if !worker.free.fits(&spec.request) {
+            Some(Verdict::NoCapacityNow { free: worker.free.bound() })
+        } else {
+            None
+        }
+    }
+
+    fn score_for(
+        &self,
+        id: TaskId,
+        fitting: &[WorkerIdx],
+        policies: &mut dyn Policies,
+    ) -> Vec<Verdict> {
+        for _ in 0..crate::placement::MAX_RUNGS {
+            let profile = policies.scoring();
+            let context = self.context(id, true);
+            let task = self.task(id);
+            let task_columns: Vec<f64> =
+                profile.needs_task.iter().map(|it| task.column(*it, &context)).collect();
+            let mut columns = Vec::new();
+            fill_worker_columns(&self.workers, &profile.needs_worker, fitting, &mut columns);
+            let mut scores = Vec::new();
+            match policies.score(&task_columns, &columns, fitting.len(), &mut scores) {
+                Ok(()) => {
+                    let row = |(row, score): (usize, &f64)| Verdict::Fits {
+                        score: *score,
+                        task_columns: task_columns.clone(),
+                        worker_columns: columns.iter().map(|values| values[row]).collect(),
+                    };
+                    return scores.iter().enumerate().map(row).collect();
+                }
+                Err(CallError::NextRung) => {}
+                Err(CallError::Held) => return Vec::new(),
+            }
+        }
+        Vec::new()
+    }
+}
