@@ -255,6 +255,14 @@ impl Scheduler {
         if self.latest_by_name.get(&task.spec.name) == Some(&id) {
             self.latest_by_name.remove(&task.spec.name);
         }
+        // A retry by hand of what still waits for it does not wait for what nobody knows any more.
+        if task.status.state != TaskState::Succeeded {
+            for dependent in &task.dependents {
+                if let Some(dependent) = self.tasks.get_mut(dependent) {
+                    dependent.n_deps_left -= 1;
+                }
+            }
+        }
         for dependency in &task.dependencies {
             if let Some(dependency) = self.tasks.get_mut(dependency) {
                 dependency.dependents.retain(|dependent| *dependent != id);
