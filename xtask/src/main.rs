@@ -1,1 +1,123 @@
-fn main() {}
+//! The project's tasks: `cargo xtask demo | test | bench | bless | lint`. Dependency-free, so that it
+//! builds in a second; makes sure that the WebAssembly target is there before anything needs it.
+
+use std::env;
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+cargo xtask demo [--keep]      build, run a real workflow on three workers, swap policies meanwhile
+cargo xtask test [ARGS…]       every test; ARGS go to the test runner (for example a test's name)
+cargo xtask bench [NAME…]      benchmarks in release mode: inner, processes, decision; all without NAME
+cargo xtask bless              write generated files and snapshots anew; read the diff before you commit
+cargo xtask lint               rustfmt and clippy, as the tests expect them";
+
+const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+fn main() -> ExitCode {
+    let mut args = env::args().skip(1);
+    let task = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let outcome = match task.as_str() {
+        "demo" => demo(&rest),
+        "test" => test(&rest),
+        "bench" => bench(&rest),
+        "bless" => bless(&rest),
+        "lint" => lint(),
+        "" | "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        other => Err(format!("no task {other:?}\n\n{USAGE}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(args: &[String]) -> Result<(), String> {
+    ensure_wasm_target()?;
+    run(cargo().args(["run", "--package", "pointsman-cli", "--", "demo"]).args(args))
+}
+
+fn test(args: &[String]) -> Result<(), String> {
+    ensure_wasm_target()?;
+    // Tests start the binary itself as separate processes.
+    run(cargo().args(["build", "--package", "pointsman-cli"]))?;
+    if has_nextest() {
+        run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(args))
+    } else {
+        run(cargo().args(["test", "--workspace", "--no-fail-fast"]).args(args))
+    }
+}
+
+fn bench(names: &[String]) -> Result<(), String> {
+    ensure_wasm_target()?;
+    let binaries = ["run", "--release", "--package", "pointsman-tests", "--bin", "bench", "--"];
+    run(cargo().args(["build", "--release", "--package", "pointsman-cli"]))?;
+    run(cargo().args(binaries).args(names))
+}
+
+fn bless(args: &[String]) -> Result<(), String> {
+    ensure_wasm_target()?;
+    run(cargo()
+        .env("POINTSMAN_BLESS", "1")
+        .env("INSTA_UPDATE", "always")
+        .args(["test", "--workspace"])
+        .args(args))
+}
+
+fn lint() -> Result<(), String> {
+    ensure_wasm_target()?;
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+}
+
+/// Installs the target that policies are compiled for, if this toolchain lacks it.
+fn ensure_wasm_target() -> Result<(), String> {
+    if has_wasm_target() {
+        return Ok(());
+    }
+    eprintln!("xtask: adding the target {WASM_TARGET}, for which policies are compiled");
+    let added = run(Command::new("rustup").args(["target", "add", WASM_TARGET]));
+    added.map_err(|problem| {
+        format!(
+            "{problem}\nPolicies are WebAssembly: this toolchain needs the target {WASM_TARGET}. \
+             With rustup: `rustup target add {WASM_TARGET}`; otherwise install the package of your \
+             distribution that brings its standard library (Debian: libstd-rust-dev-wasm32)."
+        )
+    })
+}
+
+/// Asks the compiler, not rustup: a toolchain need not come from there.
+fn has_wasm_target() -> bool {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let print = ["--print", "target-libdir", "--target", WASM_TARGET];
+    let Ok(output) = Command::new(rustc).args(print).output() else { return false };
+    let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let is_core = |name: &str| name.starts_with("libcore-") && name.ends_with(".rlib");
+    output.status.success()
+        && std::fs::read_dir(folder).is_ok_and(|mut entries| {
+            entries.any(|entry| {
+                entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(is_core))
+            })
+        })
+}
+
+fn has_nextest() -> bool {
+    let version = cargo().args(["nextest", "--version"]).output();
+    version.is_ok_and(|output| output.status.success())
+}
+
+fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let shown = format!("{command:?}").replace('"', "");
+    let status = command.status().map_err(|error| format!("failed to run {shown}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{shown} ended with {status}")) }
+}
