@@ -43,12 +43,16 @@ impl Scheduler {
         let queue_profile = policies.queue();
         let mut report = PlanReport { n_started: 0, more: !self.to_rank.is_empty() };
         self.wake_helped();
-        self.reservation = None;
+        self.is_reservation_stale = true;
         self.best_free = None;
         while let Some((key, class)) = self.queues.first() {
             if report.n_started == self.settings.max_placements_per_round {
                 report.more = true;
                 break;
+            }
+            if self.is_reservation_stale {
+                self.reservation = self.reserve_for_best_head(&queue_profile);
+                self.is_reservation_stale = false;
             }
             match self.choose(key.task, policies) {
                 Choice::Worker(worker, decision) => {
@@ -74,6 +78,7 @@ impl Scheduler {
         let request = self.task(id).spec.request;
         let expected = self.task(id).expected;
         if let Some(reservation) = &mut self.reservation {
+            self.is_reservation_stale |= reservation.task == id;
             reservation.note_start(self.now, worker_idx, &request, expected);
         }
         self.start(id, worker_idx, decision, effects);
@@ -99,6 +104,31 @@ impl Scheduler {
         }
         let tasks = &self.tasks;
         self.queues.fail(class, key, reason, |id| tasks[&id].spec.request);
+    }
+
+    fn discipline(&self, queue: QueueIdx, profile: &QueueProfile) -> Discipline {
+        let set = self.queues.get(queue).settings.discipline;
+        set.or(profile.discipline).unwrap_or_default()
+    }
+
+    /// The round's reservation: for the best-ranked task of all backfill queues that was tried and
+    /// did not fit.
+    fn reserve_for_best_head(&self, profile: &QueueProfile) -> Option<Reservation> {
+        let is_blocked = |reason: &Option<Reason>| {
+            matches!(reason, Some(Reason::NoCapacityNow { .. } | Reason::ReservedFor { .. }))
+        };
+        let waiting = self.queues.waiting.iter().map(|idx| self.queues.class(*idx));
+        let blocked = waiting.filter(|class| {
+            is_blocked(&class.reason)
+                && self.discipline(class.key.queue, profile) == Discipline::Backfill
+                && !self.queues.get(class.key.queue).paused
+        });
+        let heads = blocked.filter_map(|class| {
+            let first = class.tasks.first().copied()?;
+            let was_tried = class.candidate.is_none_or(|candidate| first < candidate);
+            was_tried.then_some(first)
+        });
+        self.reserve(heads.min()?.task)
     }
 
     fn choose(&mut self, id: TaskId, policies: &mut dyn Policies) -> Choice {

@@ -48,6 +48,8 @@ pub struct Scheduler {
     pub(crate) scores: Scores,
     /// Backfill: the reservation of the round in hand.
     pub(crate) reservation: Option<Reservation>,
+    /// It has to be looked for again before the next choice.
+    pub(crate) is_reservation_stale: bool,
     /// Computed at most once a round.
     pub(crate) best_free: Option<FreeBound>,
     pub(crate) run_times: RunTimes,
@@ -99,6 +101,7 @@ impl Scheduler {
             ranked_by: PolicyStamp::default(),
             scores: Scores::default(),
             reservation: None,
+            is_reservation_stale: true,
             best_free: None,
             run_times: RunTimes::default(),
             tenants: BTreeMap::new(),
