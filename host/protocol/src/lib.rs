@@ -3,9 +3,16 @@
 //! from the core's types is a function one can read. What this crate does not know: HTTP routing,
 //! state, relations between tasks (the core's graph checks those).
 
+pub mod submission;
 pub mod worker;
 
+pub mod duration;
 pub mod field;
 pub mod labels;
 pub mod name;
+pub mod quantity;
 pub mod text;
+
+mod decimal;
+mod json;
+mod value;
