@@ -1,1 +1,75 @@
-//! pointsman-policy-sdk
+//! Write a Pointsman policy in plain Rust: implement one trait, name the columns you need as fields
+//! of a struct, and let a macro do the rest.
+//!
+//! ```
+//! use pointsman_policy_sdk::prelude::*;
+//!
+//! columns! {
+//!     /// What this policy looks at.
+//!     pub struct Worker { cpu_load, rtt_ms: Option }
+//! }
+//!
+//! #[derive(Default, serde::Deserialize)]
+//! #[serde(default, deny_unknown_fields)]
+//! pub struct Config { far_ms: Option<f64> }
+//!
+//! pub struct Nearest { far_ms: f64 }
+//!
+//! impl Scoring for Nearest {
+//!     type Config = Config;
+//!     type Task = NoColumns;
+//!     type Worker = Worker;
+//!
+//!     fn new(config: Config) -> Result<Self, String> {
+//!         Ok(Nearest { far_ms: config.far_ms.unwrap_or(100.0) })
+//!     }
+//!     fn about(&self) -> About {
+//!         About::new("nearest", "0.1.0").node_local()
+//!     }
+//!     fn score(&self, _: &NoColumns, worker: &Worker) -> f64 {
+//!         let distance = (worker.rtt_ms.unwrap_or(0.0) / self.far_ms).min(1.0);
+//!         (1.0 - worker.cpu_load.min(1.0)) * 0.5 + (1.0 - distance) * 0.5
+//!     }
+//! }
+//!
+//! export_scoring!(Nearest);
+//! # fn main() {}
+//! ```
+//!
+//! Built with `cargo build --target wasm32-unknown-unknown --release` as a `cdylib`, the `.wasm` file
+//! is dropped into the host's policy folder as it is. Natively the same code is an ordinary library:
+//! its tests need no WebAssembly. See [`testing`].
+//!
+//! A policy is a pure function: it has no clock, randomness, files or network, and what it keeps
+//! between two calls is lost whenever the host makes a new instance.
+
+mod about;
+mod columns;
+mod export;
+mod policy;
+pub mod testing;
+
+#[doc(hidden)]
+#[cfg(target_arch = "wasm32")]
+pub mod glue;
+
+pub use about::{About, Discipline};
+pub use columns::{Columns, NoColumns, Value, kebab};
+pub use policy::{Action, Proposal, Queue, Rescheduling, Scoring};
+
+/// The version of the contract that this SDK speaks; stamped into every policy.
+pub const CONTRACT: &str = "0.1.0-draft";
+
+/// All that a policy usually needs.
+pub mod prelude {
+    pub use crate::{
+        About, Action, Columns, Discipline, NoColumns, Proposal, Queue, Rescheduling, Scoring,
+        columns, export_queue, export_rescheduling, export_scoring,
+    };
+}
+
+#[doc(hidden)]
+#[cfg(target_arch = "wasm32")]
+pub use wit_bindgen;
+
+include!(concat!(env!("OUT_DIR"), "/contract.rs"));

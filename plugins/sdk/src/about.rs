@@ -1,0 +1,66 @@
+//! What a policy says about itself.
+
+/// Name, version and properties: the manifest without the needed columns, which the SDK adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    pub name: String,
+    pub version: String,
+    pub properties: Vec<(String, String)>,
+}
+
+/// In which way a queue is emptied, unless the operator says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Discipline {
+    /// Whatever fits starts, in order.
+    Greedy,
+    /// A head that does not fit now blocks the queue.
+    Strict,
+    /// Later tasks may start if they do not delay the head (EASY).
+    Backfill,
+}
+
+impl About {
+    pub fn new(name: &str, version: &str) -> About {
+        About { name: name.to_owned(), version: version.to_owned(), properties: Vec::new() }
+    }
+
+    /// One line for people.
+    pub fn description(self, text: &str) -> About {
+        self.with("description", text)
+    }
+
+    /// Scoring: a worker's score depends on its own columns and the task's alone.
+    pub fn node_local(self) -> About {
+        self.with("node-local", "true")
+    }
+
+    /// Scoring: the bands 0.8 and 0.5 mean preferred, normal, restricted.
+    pub fn banded(self) -> About {
+        self.with("banded", "true")
+    }
+
+    /// Queue: ranks change with time and are refreshed this often. 100 to 3,600,000 ms.
+    pub fn time_dependent(self, interval_ms: u32) -> About {
+        self.with("time-dependent", "true").interval_ms(interval_ms)
+    }
+
+    /// Queue: used where the configuration names no discipline.
+    pub fn discipline(self, discipline: Discipline) -> About {
+        let name = match discipline {
+            Discipline::Greedy => "greedy",
+            Discipline::Strict => "strict",
+            Discipline::Backfill => "backfill",
+        };
+        self.with("discipline", name)
+    }
+
+    /// Rescheduling: how often to review. 100 to 3,600,000 ms.
+    pub fn interval_ms(self, interval_ms: u32) -> About {
+        self.with("interval-ms", &interval_ms.to_string())
+    }
+
+    fn with(mut self, key: &str, value: &str) -> About {
+        self.properties.push((key.to_owned(), value.to_owned()));
+        self
+    }
+}

@@ -1,0 +1,132 @@
+//! The macros that make a policy a component. They expand to nothing but in WebAssembly builds, so
+//! that the same crate is an ordinary library natively.
+
+/// Exports a [`Scoring`](crate::Scoring) policy as a component. Once per crate.
+#[macro_export]
+macro_rules! export_scoring {
+    ($policy:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        mod pointsman_component {
+            $crate::export_shared!(scoring, $policy);
+            use exports::pointsman::policy::{explanation, scoring};
+
+            impl scoring::Guest for Component {
+                fn score(task: Vec<f64>, workers: Vec<Vec<f64>>) -> Result<Vec<f64>, String> {
+                    glue::score::<Policy>(&task, &workers)
+                }
+            }
+
+            impl explanation::Guest for Component {
+                fn explain(
+                    task: Vec<f64>,
+                    workers: Vec<Vec<f64>>,
+                    row: u32,
+                ) -> Result<Vec<(String, f64)>, String> {
+                    glue::explain::<Policy>(&task, &workers, row)
+                }
+            }
+        }
+    };
+}
+
+/// Exports a [`Queue`](crate::Queue) policy as a component. Once per crate.
+#[macro_export]
+macro_rules! export_queue {
+    ($policy:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        mod pointsman_component {
+            $crate::export_shared!(queue, $policy);
+
+            impl exports::pointsman::policy::queue::Guest for Component {
+                fn rank(now_ms: f64, tasks: Vec<Vec<f64>>) -> Result<Vec<f64>, String> {
+                    glue::rank::<Policy>(now_ms, &tasks)
+                }
+            }
+        }
+    };
+}
+
+/// Exports a [`Rescheduling`](crate::Rescheduling) policy as a component. Once per crate.
+#[macro_export]
+macro_rules! export_rescheduling {
+    ($policy:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        mod pointsman_component {
+            $crate::export_shared!(rescheduling, $policy);
+            use pointsman::policy::types;
+
+            impl exports::pointsman::policy::rescheduling::Guest for Component {
+                fn review(
+                    now_ms: f64,
+                    tasks: Vec<Vec<f64>>,
+                    on_worker: Vec<u32>,
+                    workers: Vec<Vec<f64>>,
+                ) -> Result<Vec<types::Proposal>, String> {
+                    let proposals = glue::review::<Policy>(now_ms, &tasks, &on_worker, &workers)?;
+                    let to_wire = |(row, proposal): (u32, $crate::Proposal)| types::Proposal {
+                        row,
+                        action: match proposal.action {
+                            $crate::Action::Migrate => types::Action::Migrate,
+                            $crate::Action::Requeue => types::Action::Requeue,
+                            $crate::Action::Cancel => types::Action::Cancel,
+                            $crate::Action::RaisePriority(to) => types::Action::RaisePriority(to),
+                        },
+                        reason: proposal.reason,
+                    };
+                    Ok(proposals.into_iter().map(to_wire).collect())
+                }
+            }
+        }
+    };
+}
+
+/// What all slots have in common: bindings, the stamped contract version, the place where the policy
+/// is kept, `configure`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_shared {
+    ($slot:ident, $policy:ty) => {
+        use super::*;
+        use $crate::glue;
+
+        type Policy = $policy;
+
+        $crate::generate_bindings!($slot);
+
+        struct Component;
+        export!(Component);
+
+        /// The contract this policy was built for, readable before it is compiled.
+        #[unsafe(link_section = "pointsman:policy")]
+        #[used]
+        static CONTRACT: [u8; $crate::CONTRACT.len()] = glue::bytes($crate::CONTRACT);
+
+        // One policy per instance; `configure` makes it.
+        std::thread_local! {
+            static POLICY: std::cell::OnceCell<Policy> = const { std::cell::OnceCell::new() };
+        }
+
+        impl glue::Kept for Policy {
+            fn with_cell<R>(f: impl FnOnce(&std::cell::OnceCell<Self>) -> R) -> R {
+                POLICY.with(f)
+            }
+        }
+
+        impl exports::pointsman::policy::lifecycle::Guest for Component {
+            fn configure(
+                config_json: String,
+            ) -> Result<exports::pointsman::policy::lifecycle::Manifest, String> {
+                std::panic::set_hook(Box::new(|info| {
+                    let message = info.to_string();
+                    pointsman::policy::host::log(pointsman::policy::host::Level::Error, &message);
+                }));
+                let about = glue::$slot::<Policy>(&config_json)?;
+                Ok(exports::pointsman::policy::lifecycle::Manifest {
+                    name: about.name,
+                    version: about.version,
+                    properties: about.properties,
+                })
+            }
+        }
+    };
+}

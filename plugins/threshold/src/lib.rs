@@ -1,0 +1,139 @@
+//! The standard rescheduling policy: plain thresholds. A running task is moved when it takes longer
+//! than `over_expected` times what was expected, or when its worker has been above 85 % of cpu or
+//! memory for `hot_samples` measurements in a row. A waiting task of which a dependency ended can
+//! be made more urgent (`raise_priority_to`, off by default).
+
+use pointsman_policy_sdk::prelude::*;
+
+columns! {
+    pub struct Task { elapsed_ms: Option, expected_ms: Option, priority, deps_left }
+}
+
+columns! {
+    pub struct Worker { hot_samples, running }
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Factor; 0 turns this trigger off.
+    pub over_expected: f64,
+    /// Tasks younger than this are left alone.
+    pub min_elapsed_s: f64,
+    /// Measurements in a row; 0 turns this trigger off.
+    pub hot_samples: u32,
+    /// For waiting tasks whose last dependency but one ended; none by default.
+    pub raise_priority_to: Option<i32>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { over_expected: 1.2, min_elapsed_s: 10.0, hot_samples: 3, raise_priority_to: None }
+    }
+}
+
+#[derive(Debug)]
+pub struct Threshold {
+    config: Config,
+}
+
+impl Threshold {
+    fn is_slow(&self, task: &Task) -> Option<String> {
+        let (elapsed, expected) = (task.elapsed_ms?, task.expected_ms?);
+        let factor = self.config.over_expected;
+        let is_slow = factor > 0.0
+            && elapsed >= self.config.min_elapsed_s * 1000.0
+            && elapsed > factor * expected;
+        is_slow.then(|| {
+            let seconds = |ms: f64| ms.clamp(0.0, 1e13) / 1000.0;
+            format!("runs for {:.1} s, expected {:.1} s", seconds(elapsed), seconds(expected))
+        })
+    }
+
+    fn is_hot(&self, task: &Task, worker: &Worker) -> Option<String> {
+        let limit = f64::from(self.config.hot_samples);
+        let is_hot = limit > 0.0
+            && worker.hot_samples >= limit
+            && worker.running > 1.0
+            && task.elapsed_ms? >= self.config.min_elapsed_s * 1000.0;
+        is_hot.then(|| format!("its worker was hot {} times in a row", worker.hot_samples.min(1e9)))
+    }
+}
+
+impl Rescheduling for Threshold {
+    type Config = Config;
+    type Task = Task;
+    type Worker = Worker;
+
+    fn new(config: Config) -> Result<Threshold, String> {
+        if config.over_expected != 0.0 && !(1.0..=1e6).contains(&config.over_expected) {
+            let given = config.over_expected;
+            return Err(format!("over_expected: {given} is neither 0 (off) nor a factor above 1"));
+        }
+        if !(0.0..=1e9).contains(&config.min_elapsed_s) {
+            return Err(format!("min_elapsed_s: {} is not a time", config.min_elapsed_s));
+        }
+        Ok(Threshold { config })
+    }
+
+    fn about(&self) -> About {
+        About::new("threshold", env!("CARGO_PKG_VERSION"))
+            .description("moves tasks that take too long, and tasks on hot workers")
+            .interval_ms(5000)
+    }
+
+    fn review(&self, _now_ms: f64, task: &Task, worker: Option<&Worker>) -> Option<Proposal> {
+        let Some(worker) = worker else {
+            let priority = self.config.raise_priority_to?;
+            let is_nearly_ready = task.deps_left == 1.0 && task.priority < f64::from(priority);
+            return is_nearly_ready.then(|| Proposal {
+                action: Action::RaisePriority(priority),
+                reason: "its last dependency is left".to_owned(),
+            });
+        };
+        let reason = self.is_slow(task).or_else(|| self.is_hot(task, worker))?;
+        Some(Proposal { action: Action::Migrate, reason })
+    }
+}
+
+export_rescheduling!(Threshold);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pointsman_policy_sdk::testing::{configured, fuzz_rescheduling, row};
+
+    fn review(task: &[(&str, f64)], worker: &[(&str, f64)]) -> Option<String> {
+        let policy = configured("{}", Threshold::new).expect("a good configuration");
+        policy.review(0.0, &row(task), Some(&row(worker))).map(|it| it.reason)
+    }
+
+    #[test]
+    fn a_task_is_moved_after_a_fifth_more_than_expected() {
+        let cool = [("hot-samples", 0.0), ("running", 2.0)];
+        let slow = [("elapsed-ms", 24_001.0), ("expected-ms", 20_000.0)];
+        let reason = Some("runs for 24.0 s, expected 20.0 s".to_owned());
+        assert_eq!(review(&slow, &cool), reason);
+        assert_eq!(review(&[("elapsed-ms", 24_000.0), ("expected-ms", 20_000.0)], &cool), None);
+        assert_eq!(review(&[("elapsed-ms", 1e9)], &cool), None, "nothing was expected");
+    }
+
+    #[test]
+    fn a_hot_worker_gives_work_away_but_not_its_last() {
+        let task = [("elapsed-ms", 20_000.0)];
+        let reason = Some("its worker was hot 3 times in a row".to_owned());
+        assert_eq!(review(&task, &[("hot-samples", 3.0), ("running", 2.0)]), reason);
+        assert_eq!(review(&task, &[("hot-samples", 2.0), ("running", 2.0)]), None);
+        assert_eq!(review(&task, &[("hot-samples", 9.0), ("running", 1.0)]), None);
+    }
+
+    #[test]
+    fn no_input_breaks_a_review() {
+        for config in ["{}", r#"{"raise_priority_to":5}"#] {
+            fuzz_rescheduling(&configured(config, Threshold::new).expect("a good configuration"));
+        }
+        let refused = configured(r#"{"over_expected":0.5}"#, Threshold::new).map(|_| ());
+        let problem = "over_expected: 0.5 is neither 0 (off) nor a factor above 1";
+        assert_eq!(refused, Err(problem.to_owned()));
+    }
+}
