@@ -1,0 +1,165 @@
+//! The writer thread: takes batches in order, commits those that wait together, and calls back when
+//! they are durable. A failing store is tried again; nothing is dropped or reordered.
+
+use crate::store::{Store, StoreError};
+use pointsman_scheduler::{Record, Term};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Records to commit, and what to release when that is done.
+#[derive(Debug)]
+pub struct Batch<T> {
+    pub records: Vec<Record>,
+    pub payload: T,
+}
+
+/// Whether commits succeed; shared with whoever answers requests.
+#[derive(Debug, Default)]
+pub struct Health {
+    is_failing: AtomicBool,
+    last_error: Mutex<Option<(Instant, String)>>,
+}
+
+/// Handle of the thread. Dropping it flushes what was submitted, then ends the thread.
+#[derive(Debug)]
+pub struct StoreWriter<T> {
+    sender: Option<SyncSender<Batch<T>>>,
+    thread: Option<JoinHandle<()>>,
+    health: Arc<Health>,
+}
+
+/// Batches waiting at most; more block the submitter.
+const MAX_WAITING: usize = 64;
+/// Records committed together at most.
+const MAX_RECORDS: usize = 50_000;
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_secs(2);
+
+impl Health {
+    pub fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Acquire)
+    }
+
+    /// Since when, and the last error, while failing.
+    pub fn failure(&self) -> Option<(Instant, String)> {
+        if !self.is_failing() {
+            return None;
+        }
+        self.last_error.lock().expect("nobody panics while holding it").clone()
+    }
+
+    fn note_failure(&self, error: &StoreError) {
+        let mut last = self.last_error.lock().expect("nobody panics while holding it");
+        let since = match &*last {
+            Some((since, _)) if self.is_failing() => *since,
+            Some(_) | None => Instant::now(),
+        };
+        *last = Some((since, error.to_string()));
+        self.is_failing.store(true, Ordering::Release);
+    }
+
+    fn note_success(&self) {
+        self.is_failing.store(false, Ordering::Release);
+    }
+}
+
+impl<T: Send + 'static> StoreWriter<T> {
+    /// `on_durable` gets the batches of each commit, in order, on the writer's thread.
+    ///
+    /// # Errors
+    /// If no thread can be made.
+    pub fn spawn(
+        store: Box<dyn Store>,
+        term: Term,
+        on_durable: impl FnMut(Vec<Batch<T>>) + Send + 'static,
+    ) -> std::io::Result<StoreWriter<T>> {
+        let (sender, receiver) = sync_channel(MAX_WAITING);
+        let health = Arc::new(Health::default());
+        let thread_health = health.clone();
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+            run(store, term, &receiver, &thread_health, on_durable);
+        })?;
+        Ok(StoreWriter { sender: Some(sender), thread: Some(thread), health })
+    }
+
+    pub fn health(&self) -> Arc<Health> {
+        self.health.clone()
+    }
+
+    /// Hands over a batch; waits while too many are not durable yet.
+    pub fn submit(&self, batch: Batch<T>) {
+        let sender = self.sender.as_ref().expect("only dropping takes the sender");
+        sender.send(batch).expect("the thread ends only after its sender");
+    }
+
+    /// Gives the batch back if too many are not durable yet.
+    pub fn try_submit(&self, batch: Batch<T>) -> Option<Batch<T>> {
+        let sender = self.sender.as_ref().expect("only dropping takes the sender");
+        match sender.try_send(batch) {
+            Ok(()) => None,
+            Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => Some(batch),
+        }
+    }
+}
+
+impl<T> Drop for StoreWriter<T> {
+    fn drop(&mut self) {
+        drop(self.sender.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's thread panicked");
+        }
+    }
+}
+
+fn run<T>(
+    mut store: Box<dyn Store>,
+    term: Term,
+    receiver: &Receiver<Batch<T>>,
+    health: &Health,
+    mut on_durable: impl FnMut(Vec<Batch<T>>),
+) {
+    while let Ok(first) = receiver.recv() {
+        let mut n_records = first.records.len();
+        let mut batches = vec![first];
+        while n_records < MAX_RECORDS
+            && let Ok(batch) = receiver.try_recv()
+        {
+            n_records += batch.records.len();
+            batches.push(batch);
+        }
+        commit(store.as_mut(), term, &batches, health);
+        on_durable(batches);
+    }
+}
+
+/// Tries until it works.
+fn commit<T>(store: &mut dyn Store, term: Term, batches: &[Batch<T>], health: &Health) {
+    let records: Vec<&Record> = batches.iter().flat_map(|batch| &batch.records).collect();
+    if records.is_empty() {
+        return;
+    }
+    let mut delay = FIRST_RETRY;
+    loop {
+        match store.commit(term, &records) {
+            Ok(()) => {
+                if health.is_failing() {
+                    tracing::info!("the store works again");
+                }
+                health.note_success();
+                return;
+            }
+            Err(error) => {
+                tracing::error!(%error, retry_in_ms = delay.as_millis() as u64, "failed to commit");
+                health.note_failure(&error);
+                // The one place that waits for the disk; the driver goes on reading.
+                std::thread::sleep(delay);
+                delay = (delay * 2).min(LAST_RETRY);
+            }
+        }
+    }
+}
