@@ -1,1 +1,43 @@
-//! pointsman-policy
+//! Policies as WebAssembly components: the only crate that knows wasmtime. It admits candidates,
+//! runs them within limits, checks every answer, swaps them between rounds and falls back when one
+//! fails. It knows no TOML, no HTTP and watches no folder: whoever does calls [`PolicyLibrary`].
+
+// From a file to an answer.
+mod admission;
+mod contract;
+mod probe;
+mod manifest;
+mod generation;
+mod instance;
+mod guest;
+mod answer;
+mod convert;
+mod bindings;
+mod engine;
+mod clock;
+mod limits;
+
+// Who serves.
+mod host;
+mod ladder;
+mod health;
+mod failure;
+mod incident;
+mod native;
+mod shared;
+mod stats;
+mod time;
+mod nearest;
+
+pub use admission::{LimitsByKind, MAX_FILE, Refusal, Stage};
+pub use contract::{ContractError, FILES as CONTRACT_FILES, PACKAGE, VERSION};
+pub use engine::EngineError;
+pub use failure::{Failure, FailureKind};
+pub use generation::{Digest, Origin};
+pub use host::{FixedError, FixedPolicies, PolicyHost, Source};
+pub use incident::{Incident, IncidentKind};
+pub use ladder::OnFailure;
+pub use limits::{Limits, Metering, WALL_FACTOR};
+pub use manifest::ManifestError;
+pub use native::{NativePolicies, NativeQueue, NativeScoring};
+pub use probe::Trial;

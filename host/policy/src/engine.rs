@@ -1,0 +1,125 @@
+//! One wasmtime engine per process, and the ticker that lets it look at the clock.
+
+use crate::bindings::scoring;
+use crate::guest::Guest;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Config, Engine};
+
+/// The engine could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("the WebAssembly engine does not start: {0}")]
+    Start(String),
+    #[error("no thread for the policy clock: {0}")]
+    Ticker(#[source] std::io::Error),
+}
+
+/// Compiles and runs policies. Cheap to clone.
+#[derive(Clone)]
+pub struct PolicyEngine(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    linker: Linker<Guest>,
+    is_busy: Arc<AtomicBool>,
+    ticker: Option<Ticker>,
+}
+
+const TICK: Duration = Duration::from_millis(1);
+/// After this many ticks without a call the ticker slows down, so that an idle host sleeps.
+const QUIET_TICKS: u32 = 200;
+const SLOW_TICK: Duration = Duration::from_millis(10);
+const GUEST_STACK: usize = 512 * 1024;
+
+impl PolicyEngine {
+    /// An engine whose calls can be limited by CPU time; starts a thread.
+    pub fn with_clock() -> Result<PolicyEngine, EngineError> {
+        let (engine, linker) = build()?;
+        let is_busy = Arc::new(AtomicBool::new(false));
+        let ticker = Ticker::start(engine.clone(), is_busy.clone()).map_err(EngineError::Ticker)?;
+        Ok(PolicyEngine(Arc::new(Inner { engine, linker, is_busy, ticker: Some(ticker) })))
+    }
+
+    /// An engine without threads, for calls that are limited by fuel.
+    pub fn without_clock() -> Result<PolicyEngine, EngineError> {
+        let (engine, linker) = build()?;
+        let is_busy = Arc::new(AtomicBool::new(false));
+        Ok(PolicyEngine(Arc::new(Inner { engine, linker, is_busy, ticker: None })))
+    }
+
+    pub(crate) fn raw(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn linker(&self) -> &Linker<Guest> {
+        &self.0.linker
+    }
+
+    pub(crate) fn has_clock(&self) -> bool {
+        self.0.ticker.is_some()
+    }
+
+    /// Keeps the ticker fast.
+    pub(crate) fn note_call(&self) {
+        self.0.is_busy.store(true, Ordering::Relaxed);
+    }
+}
+
+fn build() -> Result<(Engine, Linker<Guest>), EngineError> {
+    let start = |error: wasmtime::Error| EngineError::Start(format!("{error:#}"));
+    let engine = Engine::new(&config()).map_err(start)?;
+    let mut linker = Linker::new(&engine);
+    scoring::ScoringPolicy::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)
+        .map_err(start)?;
+    Ok((engine, linker))
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config.wasm_component_model(true);
+    // Equal calls must give equal bits on every machine.
+    config.cranelift_nan_canonicalization(true);
+    config.relaxed_simd_deterministic(true);
+    // Both in every mode, so that one compiled artefact serves the host and the simulator.
+    config.epoch_interruption(true);
+    config.consume_fuel(true);
+    config.max_wasm_stack(GUEST_STACK);
+    config.generate_address_map(true);
+    config
+}
+
+struct Ticker {
+    is_stopped: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: Engine, is_busy: Arc<AtomicBool>) -> std::io::Result<Ticker> {
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let stop = is_stopped.clone();
+        let thread =
+            std::thread::Builder::new().name("policy-clock".to_owned()).spawn(move || {
+                let mut n_quiet = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    n_quiet = if is_busy.swap(false, Ordering::Relaxed) { 0 } else { n_quiet + 1 };
+                    std::thread::sleep(if n_quiet < QUIET_TICKS { TICK } else { SLOW_TICK });
+                    engine.increment_epoch();
+                }
+            })?;
+        Ok(Ticker { is_stopped, thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // The thread cannot panic; nothing is to be done if it did.
+            let _ = thread.join();
+        }
+    }
+}

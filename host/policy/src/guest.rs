@@ -1,0 +1,117 @@
+//! What a running guest sees and uses of the host: the imports, and the bounds of its store.
+
+use crate::bindings::{host, types};
+use crate::clock::CallClock;
+use crate::limits::Limits;
+use crate::stats::Stats;
+use pointsman_scheduler::columns::name_number;
+use std::sync::Arc;
+use wasmtime::ResourceLimiter;
+
+/// Lines of a policy are cut at this many characters.
+const MAX_LINE: usize = 1_000;
+
+/// The host's side of one store.
+pub(crate) struct Guest {
+    /// Name and version, for the log.
+    label: Arc<str>,
+    stats: Arc<Stats>,
+    pub clock: CallClock,
+    pub is_configuring: bool,
+    /// The last line logged as an error in this call: a guest's panic message comes this way.
+    pub last_error: Option<String>,
+    memory_left: usize,
+    table_left: usize,
+    /// The first growth that was refused.
+    pub refused_growth: Option<String>,
+}
+
+impl Guest {
+    pub fn new(label: Arc<str>, stats: Arc<Stats>, limits: &Limits) -> Guest {
+        Guest {
+            label,
+            stats,
+            clock: CallClock::default(),
+            is_configuring: false,
+            last_error: None,
+            memory_left: limits.memory,
+            table_left: limits.table_elements,
+            refused_growth: None,
+        }
+    }
+}
+
+impl types::Host for Guest {}
+
+impl host::Host for Guest {
+    fn log(&mut self, level: host::Level, message: String) {
+        let message = cut(message, MAX_LINE);
+        if level == host::Level::Error {
+            self.last_error = Some(message.clone());
+        }
+        if !self.stats.may_log() {
+            return;
+        }
+        let policy = &*self.label;
+        match level {
+            host::Level::Debug => tracing::debug!(policy, "{message}"),
+            host::Level::Info => tracing::info!(policy, "{message}"),
+            host::Level::Warn => tracing::warn!(policy, "{message}"),
+            host::Level::Error => tracing::error!(policy, "{message}"),
+        }
+    }
+
+    fn gauge(&mut self, name: String, value: f64) {
+        if value.is_finite() {
+            self.stats.set_gauge(name, value);
+        }
+    }
+
+    fn intern(&mut self, table: String, value: String) -> f64 {
+        match table.as_str() {
+            "queue" | "tenant" | "label" if self.is_configuring => name_number(&value),
+            _ => -1.0,
+        }
+    }
+}
+
+impl ResourceLimiter for Guest {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let grows_by = desired - current;
+        if grows_by > self.memory_left {
+            self.refused_growth.get_or_insert_with(|| format!("{desired} bytes of memory"));
+            return Ok(false);
+        }
+        self.memory_left -= grows_by;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let grows_by = desired - current;
+        if grows_by > self.table_left {
+            self.refused_growth.get_or_insert_with(|| format!("{desired} table elements"));
+            return Ok(false);
+        }
+        self.table_left -= grows_by;
+        Ok(true)
+    }
+}
+
+/// At most `max` characters of `text`.
+pub(crate) fn cut(mut text: String, max: usize) -> String {
+    if let Some((at, _)) = text.char_indices().nth(max) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,440 @@
+//! One slot as the driver runs it: who serves it now, and who serves it next if that one fails.
+//! Candidate, last good generation, native default; failures are counted per rung.
+
+use crate::failure::{Failure, FailureKind};
+use crate::generation::{Body, Generation};
+use crate::health::Health;
+use crate::incident::{Incident, IncidentKind};
+use crate::instance::Instance;
+use crate::native::Native;
+use crate::time::HostTime;
+use pointsman_scheduler::policies::CallError;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What serves a slot while its policy cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// The generation that served before, then the host's own policy.
+    #[default]
+    LastGood,
+    /// The host's own policy.
+    Builtin,
+    /// Nothing: the slot waits until the policy works again or is replaced.
+    Hold,
+}
+
+impl OnFailure {
+    pub fn find(name: &str) -> Option<OnFailure> {
+        match name {
+            "last_good" => Some(OnFailure::LastGood),
+            "builtin" => Some(OnFailure::Builtin),
+            "hold" => Some(OnFailure::Hold),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            OnFailure::LastGood => "last_good",
+            OnFailure::Builtin => "builtin",
+            OnFailure::Hold => "hold",
+        }
+    }
+}
+
+/// Which rung of the ladder answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rung {
+    Active,
+    LastGood,
+    Native,
+    Held,
+}
+
+/// A change of the slot, taken at the start of a round.
+pub(crate) enum Change {
+    /// Boxed: a prepared instance is large, and changes are rare.
+    Activate(Arc<Generation>, Option<Box<Instance>>),
+    /// Back to the last good generation, if there is one.
+    RollBack,
+    OnFailure(OnFailure),
+    /// Back to the native default.
+    Unbind,
+}
+
+/// A generation with the instances that run it.
+pub(crate) struct Runner {
+    pub generation: Arc<Generation>,
+    pub health: Health,
+    instance: Option<Instance>,
+    spare: Option<Instance>,
+}
+
+pub(crate) struct Ladder {
+    pub native: Arc<Generation>,
+    pub active: Option<Runner>,
+    pub last_good: Option<Runner>,
+    pub on_failure: OnFailure,
+    pub rung: Rung,
+    budget: Budget,
+    /// Counted from 1 over the host's life.
+    n_calls: u64,
+    pub incidents: Vec<Incident>,
+    /// Given up since this was last taken.
+    pub quarantined: Vec<Arc<Generation>>,
+    /// What a reader is shown has changed.
+    pub is_changed: bool,
+    pub last_failure: Option<String>,
+}
+
+/// Policy time spent, so that a slow policy cannot take the driver for itself.
+#[derive(Debug, Default)]
+struct Budget {
+    in_round: Duration,
+    second: Duration,
+    in_second: Duration,
+    is_overdrawn: bool,
+}
+
+const MAX_PER_SECOND: Duration = Duration::from_millis(500);
+const SECOND: Duration = Duration::from_secs(1);
+const MAX_INCIDENTS: usize = 1_000;
+
+impl Ladder {
+    pub fn new(native: Generation) -> Ladder {
+        Ladder {
+            native: Arc::new(native),
+            active: None,
+            last_good: None,
+            on_failure: OnFailure::default(),
+            rung: Rung::Native,
+            budget: Budget::default(),
+            n_calls: 0,
+            incidents: Vec::new(),
+            quarantined: Vec::new(),
+            is_changed: true,
+            last_failure: None,
+        }
+    }
+
+    /// Who answers now; while held, who would.
+    pub fn serving(&self) -> &Arc<Generation> {
+        let runner = match self.rung {
+            Rung::Active | Rung::Held => self.active.as_ref(),
+            Rung::LastGood => self.last_good.as_ref(),
+            Rung::Native => None,
+        };
+        runner.map_or(&self.native, |runner| &runner.generation)
+    }
+
+    /// The native policy, if one answers now.
+    pub fn native(&self) -> Option<Native> {
+        if self.rung == Rung::Held {
+            return None;
+        }
+        match self.serving().body {
+            Body::Native(native) => Some(native),
+            Body::Guest { .. } => None,
+        }
+    }
+
+    /// When it is worth planning again though nothing else happened: a budget is filled up, or a
+    /// policy that the slot waits for may try again.
+    pub fn wake_at(&self) -> Option<Duration> {
+        if self.budget.is_overdrawn {
+            let is_full = self.budget.in_second < MAX_PER_SECOND;
+            return Some(if is_full { Duration::ZERO } else { self.budget.second + SECOND });
+        }
+        let active = self.active.as_ref()?;
+        let waits = self.rung == Rung::Held && !active.health.is_quarantined();
+        waits.then(|| active.health.retry_at())
+    }
+
+    pub fn apply(&mut self, change: Change, now: Duration) {
+        self.is_changed = true;
+        match change {
+            Change::OnFailure(on_failure) => {
+                self.on_failure = on_failure;
+                return;
+            }
+            Change::Unbind => {
+                self.active = None;
+                self.last_good = None;
+            }
+            Change::RollBack => {
+                if self.last_good.is_some() {
+                    self.active = self.last_good.take();
+                }
+            }
+            Change::Activate(generation, instance) => {
+                let fresh = Runner {
+                    generation,
+                    health: Health::default(),
+                    instance: instance.map(|it| *it),
+                    spare: None,
+                };
+                let old = self.active.replace(fresh);
+                if let Some(old) = old.filter(|old| old.health.is_good(now)) {
+                    self.last_good = Some(old);
+                }
+            }
+        }
+        // Until the round begins, right after this; so that the change is noted.
+        self.rung = Rung::Held;
+    }
+
+    /// Fills the round's budget and lets the best rung serve that can.
+    pub fn begin_round(&mut self, time: &HostTime) {
+        let now = time.now();
+        self.budget.in_round = Duration::ZERO;
+        self.budget.is_overdrawn = false;
+        if now.saturating_sub(self.budget.second) >= SECOND {
+            self.budget.second = now;
+            self.budget.in_second = Duration::ZERO;
+        }
+        let before = (self.rung, self.serving().stamp);
+        self.climb(now);
+        if (self.rung, self.serving().stamp) != before {
+            self.note_serving();
+        }
+    }
+
+    fn note_serving(&mut self) {
+        self.is_changed = true;
+        if self.rung == Rung::Held {
+            return;
+        }
+        let serving = self.serving().clone();
+        let message = format!("{} serves the slot {}", serving.label(), serving.slot.name());
+        self.note(&serving, IncidentKind::Serving, message);
+    }
+
+    /// Chooses the highest rung that may serve and starts it.
+    fn climb(&mut self, now: Duration) {
+        if self.active.is_none() {
+            self.rung = Rung::Native;
+            return;
+        }
+        if self.try_rung(Rung::Active, now) {
+            return;
+        }
+        self.descend(now);
+    }
+
+    /// The rung below the active one, started.
+    fn descend(&mut self, now: Duration) {
+        match self.on_failure {
+            OnFailure::Hold => self.rung = Rung::Held,
+            OnFailure::Builtin => self.rung = Rung::Native,
+            OnFailure::LastGood => {
+                if !self.try_rung(Rung::LastGood, now) {
+                    self.rung = Rung::Native;
+                }
+            }
+        }
+    }
+
+    fn runner(&mut self, rung: Rung) -> Option<&mut Runner> {
+        match rung {
+            Rung::Active => self.active.as_mut(),
+            Rung::LastGood => self.last_good.as_mut(),
+            Rung::Native | Rung::Held => None,
+        }
+    }
+
+    /// Whether `rung` serves now.
+    fn try_rung(&mut self, rung: Rung, now: Duration) -> bool {
+        let Some(runner) = self.runner(rung) else {
+            return false;
+        };
+        if !runner.health.may_serve(now) {
+            return false;
+        }
+        match runner.refresh() {
+            Ok(()) => {
+                self.rung = rung;
+                true
+            }
+            Err(failure) => {
+                self.note_failure(rung, now, &failure, self.n_calls);
+                false
+            }
+        }
+    }
+
+    /// Prepares what the next calls would otherwise wait for.
+    pub fn idle(&mut self) {
+        let rung = self.rung;
+        if let Some(runner) = self.runner(rung) {
+            runner.prepare();
+        }
+    }
+
+    /// Asks the guest that serves the slot.
+    ///
+    /// # Errors
+    /// `NextRung`: it failed, and another generation serves now.
+    #[inline]
+    pub fn call<T>(
+        &mut self,
+        time: &HostTime,
+        ask: impl FnOnce(&mut Instance) -> Result<T, Failure>,
+    ) -> Result<T, CallError> {
+        self.n_calls += 1;
+        let rung = self.rung;
+        if self.budget.is_overdrawn {
+            return Err(CallError::Held);
+        }
+        let Some(runner) = self.runner(rung) else {
+            return Err(CallError::Held);
+        };
+        let mut took = None;
+        let result = runner.instance().and_then(|(instance, generation)| {
+            let begun = time.begin();
+            let result = ask(instance);
+            took = begun.map(|begun| begun.elapsed());
+            generation.stats.note_call(took);
+            result
+        });
+        if let Some(took) = took {
+            self.spend(rung, took);
+        }
+        match result {
+            Ok(answer) => Ok(answer),
+            Err(failure) => Err(self.fail(rung, time.now(), &failure)),
+        }
+    }
+
+    #[inline]
+    fn spend(&mut self, rung: Rung, took: Duration) {
+        self.budget.in_round += took;
+        self.budget.in_second += took;
+        let limit = self.runner(rung).and_then(|runner| runner.round_limit());
+        if let Some(limit) = limit {
+            self.budget.is_overdrawn =
+                self.budget.in_round >= limit || self.budget.in_second >= MAX_PER_SECOND;
+        }
+    }
+
+    /// Counts the failure and lets the next rung serve, this round already.
+    fn fail(&mut self, rung: Rung, now: Duration, failure: &Failure) -> CallError {
+        self.note_failure(rung, now, failure, self.n_calls);
+        // A failed call's time is not charged to the rung that answers instead.
+        self.budget.is_overdrawn = false;
+        self.budget.in_round = Duration::ZERO;
+        match rung {
+            // Quarantine may have put the last good generation in its place.
+            Rung::Active => self.climb(now),
+            Rung::LastGood | Rung::Native | Rung::Held => self.rung = Rung::Native,
+        }
+        self.note_serving();
+        if self.rung == Rung::Held { CallError::Held } else { CallError::NextRung }
+    }
+
+    fn note_failure(&mut self, rung: Rung, now: Duration, failure: &Failure, call: u64) {
+        let runner = self.runner(rung).expect("native policies do not fail");
+        // The store may be half changed.
+        runner.instance = None;
+        runner.spare = None;
+        runner.generation.stats.note_failure();
+        runner.health.note_failure(now, failure.kind);
+        let generation = runner.generation.clone();
+        let is_quarantined = runner.health.is_quarantined();
+        let wait = runner.health.retry_at().saturating_sub(now).as_secs();
+        let next =
+            if is_quarantined { String::new() } else { format!("; tried again in {wait} s") };
+        let message = format!("{} failed: {}{next}", generation.label(), failure.message);
+        self.last_failure = Some(message.clone());
+        self.note(&generation, IncidentKind::Failed { kind: failure.kind, call }, message);
+        if is_quarantined {
+            self.give_up(rung, generation);
+        }
+        self.is_changed = true;
+    }
+
+    fn give_up(&mut self, rung: Rung, generation: Arc<Generation>) {
+        let restored = match (rung, self.on_failure) {
+            (Rung::Active, OnFailure::LastGood) if self.last_good.is_some() => {
+                self.active = self.last_good.take();
+                self.active.as_ref().map(|runner| runner.generation.label())
+            }
+            (Rung::LastGood, _) => {
+                self.last_good = None;
+                None
+            }
+            _ => None,
+        };
+        let then = restored.map_or_else(String::new, |label| format!("; {label} is restored"));
+        let message = format!(
+            "{} failed three times within a minute and is not asked again until its file or \
+             configuration changes{then}",
+            generation.label()
+        );
+        self.note(&generation, IncidentKind::Quarantined, message);
+        self.quarantined.push(generation);
+    }
+
+    fn note(&mut self, generation: &Generation, kind: IncidentKind, message: String) {
+        // Nobody takes them in some tests and tools.
+        if self.incidents.len() < MAX_INCIDENTS {
+            self.incidents.push(Incident::new(generation, kind, message));
+        }
+    }
+}
+
+impl Runner {
+    fn round_limit(&self) -> Option<Duration> {
+        match &self.generation.body {
+            Body::Native(_) => None,
+            Body::Guest { artefact, .. } => artefact.limits.round,
+        }
+    }
+
+    /// A usable instance; a worn one is replaced.
+    #[inline]
+    fn instance(&mut self) -> Result<(&mut Instance, &Generation), Failure> {
+        if self.instance.as_ref().is_none_or(Instance::is_worn) {
+            self.instance = None;
+            self.instance = self.spare.take();
+            if self.instance.is_none() {
+                self.instance = self.start()?;
+            }
+        }
+        let instance = self.instance.as_mut().expect("guests have an instance");
+        Ok((instance, &self.generation))
+    }
+
+    /// At the start of a round: an instance that is there and not too old.
+    fn refresh(&mut self) -> Result<(), Failure> {
+        if self.instance.as_ref().is_some_and(|it| !it.is_old()) {
+            return Ok(());
+        }
+        self.instance = None;
+        self.instance = self.spare.take();
+        if self.instance.is_none() {
+            self.instance = self.start()?;
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self) {
+        if self.spare.is_none() && self.instance.as_ref().is_some_and(Instance::is_used) {
+            // A failure shows, and is counted, when the instance is needed.
+            self.spare = self.start().unwrap_or(None);
+        }
+    }
+
+    /// None for a native policy.
+    fn start(&self) -> Result<Option<Instance>, Failure> {
+        let Body::Guest { artefact, manifest } = &self.generation.body else {
+            return Ok(None);
+        };
+        let (instance, answered) = Instance::start(artefact, &self.generation.stats)?;
+        if answered != *manifest {
+            let message = "configure answered otherwise than when the policy was admitted";
+            return Err(Failure::new(FailureKind::ManifestChanged, message));
+        }
+        Ok(Some(instance))
+    }
+}

@@ -1,0 +1,289 @@
+//! What a policy says about itself, checked and turned into the scheduler's profiles.
+
+use crate::bindings::types::Manifest;
+use crate::nearest::hint;
+use pointsman_scheduler::Slot;
+use pointsman_scheduler::columns::{TaskColumn, WorkerColumn};
+use pointsman_scheduler::policies::{QueueProfile, ReschedulingProfile, ScoringProfile};
+use pointsman_scheduler::record::PolicyStamp;
+use pointsman_scheduler::settings::Discipline;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a manifest is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    #[error("the manifest's {0} has {1} characters; {2} are allowed")]
+    Length(&'static str, usize, &'static str),
+    #[error("the manifest has an unknown property {key:?}{hint}; a {slot} policy has {known}")]
+    UnknownKey { key: String, hint: String, slot: &'static str, known: String },
+    #[error("the manifest has the property {0:?} twice")]
+    Twice(String),
+    #[error("{key} names the unknown {kind} column {column:?}{hint}")]
+    UnknownColumn { key: &'static str, kind: &'static str, column: String, hint: String },
+    #[error("{0} names no column; a policy without columns cannot tell its rows apart")]
+    NoColumns(&'static str),
+    #[error("{key} is {value:?}; {expected}")]
+    Value { key: &'static str, value: String, expected: &'static str },
+    #[error("{0}")]
+    Conflict(&'static str),
+}
+
+/// The profile of a policy, by its slot.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Profile {
+    Scoring(Arc<ScoringProfile>),
+    Queue(Arc<QueueProfile>),
+    Rescheduling(Arc<ReschedulingProfile>),
+}
+
+impl Profile {
+    pub fn needs_worker(&self) -> &[WorkerColumn] {
+        match self {
+            Profile::Scoring(profile) => &profile.needs_worker,
+            Profile::Queue(_) => &[],
+            Profile::Rescheduling(profile) => &profile.needs_worker,
+        }
+    }
+
+    pub fn needs_task(&self) -> &[TaskColumn] {
+        match self {
+            Profile::Scoring(profile) => &profile.needs_task,
+            Profile::Queue(profile) => &profile.needs_task,
+            Profile::Rescheduling(profile) => &profile.needs_task,
+        }
+    }
+
+    pub fn slot(&self) -> Slot {
+        match self {
+            Profile::Scoring(_) => Slot::Scoring,
+            Profile::Queue(_) => Slot::Queue,
+            Profile::Rescheduling(_) => Slot::Rescheduling,
+        }
+    }
+
+    /// The same profile under another stamp.
+    pub fn stamped(&self, stamp: PolicyStamp) -> Profile {
+        match self {
+            Profile::Scoring(it) => {
+                Profile::Scoring(Arc::new(ScoringProfile { stamp, ..(**it).clone() }))
+            }
+            Profile::Queue(it) => {
+                Profile::Queue(Arc::new(QueueProfile { stamp, ..(**it).clone() }))
+            }
+            Profile::Rescheduling(it) => {
+                Profile::Rescheduling(Arc::new(ReschedulingProfile { stamp, ..(**it).clone() }))
+            }
+        }
+    }
+}
+
+/// The manifest's one line for people; empty if it has none.
+pub(crate) fn description(manifest: &Manifest) -> &str {
+    let property = manifest.properties.iter().find(|(key, _)| key == "description");
+    property.map_or("", |(_, value)| value)
+}
+
+const SCORING_KEYS: &[&str] =
+    &["description", "needs-worker", "needs-task", "node-local", "banded"];
+const QUEUE_KEYS: &[&str] =
+    &["description", "needs-task", "time-dependent", "interval-ms", "discipline", "group-by"];
+const RESCHEDULING_KEYS: &[&str] = &["description", "needs-worker", "needs-task", "interval-ms"];
+
+/// Measurements come with each worker's sync; more often there is nothing new to see.
+const DEFAULT_REVIEW: Duration = Duration::from_secs(5);
+const DEFAULT_REFRESH: Duration = Duration::from_secs(1);
+
+/// Checks `manifest` as that of a policy for `slot`.
+///
+/// # Errors
+/// Names the property, what is wrong with it and what is allowed.
+pub(crate) fn profile(
+    manifest: &Manifest,
+    slot: Slot,
+    stamp: PolicyStamp,
+) -> Result<Profile, ManifestError> {
+    check_text(manifest)?;
+    let keys = match slot {
+        Slot::Scoring => SCORING_KEYS,
+        Slot::Queue => QUEUE_KEYS,
+        Slot::Rescheduling => RESCHEDULING_KEYS,
+    };
+    let properties = Properties::of(manifest, keys, slot)?;
+    let name = manifest.name.clone();
+    let needs_task = properties.columns("needs-task", "task", TaskColumn::find, task_names)?;
+    Ok(match slot {
+        Slot::Scoring => {
+            let needs_worker = properties.worker_columns()?;
+            if needs_worker.is_empty() {
+                return Err(ManifestError::NoColumns("needs-worker"));
+            }
+            let node_local = properties.flag("node-local")?;
+            let banded = properties.flag("banded")?;
+            Profile::Scoring(Arc::new(ScoringProfile {
+                stamp,
+                name,
+                needs_worker,
+                needs_task,
+                node_local,
+                banded,
+            }))
+        }
+        Slot::Queue => {
+            if needs_task.is_empty() {
+                return Err(ManifestError::NoColumns("needs-task"));
+            }
+            let interval = properties.interval()?;
+            let is_time_dependent = properties.flag("time-dependent")?;
+            if interval.is_some() && !is_time_dependent {
+                return Err(ManifestError::Conflict(
+                    "interval-ms says when ranks are refreshed; it needs time-dependent = true",
+                ));
+            }
+            Profile::Queue(Arc::new(QueueProfile {
+                stamp,
+                name,
+                needs_task,
+                refresh: is_time_dependent.then(|| interval.unwrap_or(DEFAULT_REFRESH)),
+                discipline: properties.discipline()?,
+                group_by: properties.group_by()?,
+            }))
+        }
+        // Without task columns `on-worker` still tells the rows apart.
+        Slot::Rescheduling => Profile::Rescheduling(Arc::new(ReschedulingProfile {
+            stamp,
+            name,
+            needs_task,
+            needs_worker: properties.worker_columns()?,
+            interval: properties.interval()?.unwrap_or(DEFAULT_REVIEW),
+        })),
+    })
+}
+
+fn check_text(manifest: &Manifest) -> Result<(), ManifestError> {
+    let n_name = manifest.name.chars().count();
+    if !(1..=100).contains(&n_name) {
+        return Err(ManifestError::Length("name", n_name, "1 to 100"));
+    }
+    let n_version = manifest.version.chars().count();
+    if n_version > 100 {
+        return Err(ManifestError::Length("version", n_version, "at most 100"));
+    }
+    Ok(())
+}
+
+fn task_names() -> Vec<&'static str> {
+    TaskColumn::ALL.iter().map(|column| column.info().name).collect()
+}
+
+fn worker_names() -> Vec<&'static str> {
+    WorkerColumn::ALL.iter().map(|column| column.info().name).collect()
+}
+
+/// The properties, each known and named once.
+struct Properties<'a>(&'a [(String, String)]);
+
+impl<'a> Properties<'a> {
+    fn of(
+        manifest: &'a Manifest,
+        known: &[&'static str],
+        slot: Slot,
+    ) -> Result<Properties<'a>, ManifestError> {
+        let properties = &manifest.properties;
+        for (i, (key, _)) in properties.iter().enumerate() {
+            if !known.contains(&key.as_str()) {
+                return Err(ManifestError::UnknownKey {
+                    key: key.clone(),
+                    hint: hint(key, known.iter().copied()),
+                    slot: slot.name(),
+                    known: known.join(", "),
+                });
+            }
+            if properties[..i].iter().any(|(earlier, _)| earlier == key) {
+                return Err(ManifestError::Twice(key.clone()));
+            }
+        }
+        Ok(Properties(properties))
+    }
+
+    fn get(&self, key: &str) -> Option<&'a str> {
+        self.0.iter().find(|(it, _)| it == key).map(|(_, value)| value.trim())
+    }
+
+    fn columns<C: PartialEq>(
+        &self,
+        key: &'static str,
+        kind: &'static str,
+        find: fn(&str) -> Option<C>,
+        names: fn() -> Vec<&'static str>,
+    ) -> Result<Vec<C>, ManifestError> {
+        let mut columns = Vec::new();
+        let text = self.get(key).unwrap_or_default();
+        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            let column = find(name).ok_or_else(|| ManifestError::UnknownColumn {
+                key,
+                kind,
+                column: name.to_owned(),
+                hint: hint(name, names()),
+            })?;
+            columns.push(column);
+        }
+        Ok(columns)
+    }
+
+    fn worker_columns(&self) -> Result<Vec<WorkerColumn>, ManifestError> {
+        self.columns("needs-worker", "worker", WorkerColumn::find, worker_names)
+    }
+
+    fn flag(&self, key: &'static str) -> Result<bool, ManifestError> {
+        match self.get(key) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(value) => Err(ManifestError::Value {
+                key,
+                value: value.to_owned(),
+                expected: "write true or false",
+            }),
+        }
+    }
+
+    fn interval(&self) -> Result<Option<Duration>, ManifestError> {
+        let Some(value) = self.get("interval-ms") else {
+            return Ok(None);
+        };
+        match value.parse() {
+            Ok(ms @ 100..=3_600_000) => Ok(Some(Duration::from_millis(ms))),
+            _ => Err(ManifestError::Value {
+                key: "interval-ms",
+                value: value.to_owned(),
+                expected: "write a whole number from 100 to 3600000",
+            }),
+        }
+    }
+
+    fn discipline(&self) -> Result<Option<Discipline>, ManifestError> {
+        match self.get("discipline") {
+            None => Ok(None),
+            Some("greedy") => Ok(Some(Discipline::Greedy)),
+            Some("strict") => Ok(Some(Discipline::Strict)),
+            Some("backfill") => Ok(Some(Discipline::Backfill)),
+            Some(value) => Err(ManifestError::Value {
+                key: "discipline",
+                value: value.to_owned(),
+                expected: "write greedy, strict or backfill",
+            }),
+        }
+    }
+
+    fn group_by(&self) -> Result<Option<TaskColumn>, ManifestError> {
+        let Some(name) = self.get("group-by") else {
+            return Ok(None);
+        };
+        TaskColumn::find(name).map(Some).ok_or_else(|| ManifestError::UnknownColumn {
+            key: "group-by",
+            kind: "task",
+            column: name.to_owned(),
+            hint: hint(name, task_names()),
+        })
+    }
+}

@@ -1,0 +1,234 @@
+//! The trial calls of a candidate: golden batches that any policy must answer, and answer alike on
+//! a fresh and on a used instance.
+
+use crate::admission::Refusal;
+use crate::bindings::types::Manifest;
+use crate::failure::Failure;
+use crate::instance::Instance;
+use crate::manifest::Profile;
+use pointsman_scheduler::columns::{TaskColumn, WorkerColumn};
+use pointsman_scheduler::policies::{NO_WORKER, Proposal};
+use std::time::{Duration, Instant};
+
+/// What the largest trial call took.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Trial {
+    pub rows: usize,
+    pub took: Duration,
+    /// Where calls are limited by fuel.
+    pub fuel: Option<u64>,
+}
+
+const MANY: usize = 1_000;
+
+/// A batch of rows with what is special about it.
+struct Batch {
+    what: &'static str,
+    n_rows: usize,
+    value: fn(kind: ValueKind, row: usize, column: usize) -> f64,
+}
+
+const BATCHES: [Batch; 5] = [
+    Batch { what: "no rows", n_rows: 0, value: ordinary },
+    Batch { what: "one row", n_rows: 1, value: ordinary },
+    Batch { what: "1,000 rows", n_rows: MANY, value: ordinary },
+    Batch { what: "missing values", n_rows: 7, value: missing },
+    Batch { what: "extreme values", n_rows: 12, value: extreme },
+];
+
+/// What values a column can take.
+#[derive(Clone, Copy)]
+struct ValueKind {
+    least: f64,
+    largest: f64,
+    can_be_missing: bool,
+}
+
+/// Calls `used` with every batch, twice, then a fresh instance; the answers must agree bit by bit.
+///
+/// # Errors
+/// What is wrong, and with which batch.
+pub(crate) fn probe(
+    used: &mut Instance,
+    profile: &Profile,
+    start: &dyn Fn() -> Result<(Instance, Manifest), Refusal>,
+    manifest: &Manifest,
+) -> Result<Trial, String> {
+    let mut trial = Trial::default();
+    let mut first = Vec::new();
+    for batch in applicable(profile) {
+        let begun = Instant::now();
+        first.push(call(used, profile, batch)?);
+        if batch.n_rows == MANY {
+            trial = Trial { rows: MANY, took: begun.elapsed(), fuel: used.fuel_used() };
+        }
+    }
+    let (mut fresh, again) = start().map_err(|refusal| refusal.reason)?;
+    if again != *manifest {
+        return Err("configure answered differently the second time".to_owned());
+    }
+    // Backwards, so that the instances have seen different things before each call.
+    for (batch, expected) in applicable(profile).zip(&first).collect::<Vec<_>>().into_iter().rev() {
+        for instance in [&mut fresh, &mut *used] {
+            if call(instance, profile, batch)? != *expected {
+                return Err(format!(
+                    "its answer depends on earlier calls, seen with {}; a policy keeps no state",
+                    batch.what
+                ));
+            }
+        }
+    }
+    Ok(trial)
+}
+
+fn applicable(profile: &Profile) -> impl Iterator<Item = &'static Batch> {
+    // `rank` is never called without rows.
+    let least = match profile {
+        Profile::Queue(_) => 1,
+        Profile::Scoring(_) | Profile::Rescheduling(_) => 0,
+    };
+    BATCHES.iter().filter(move |batch| batch.n_rows >= least)
+}
+
+/// An answer that compares bit by bit.
+#[derive(PartialEq)]
+enum Answer {
+    Numbers(Vec<u64>),
+    Proposals(Vec<Proposal>),
+}
+
+fn call(instance: &mut Instance, profile: &Profile, batch: &Batch) -> Result<Answer, String> {
+    const NOW_MS: f64 = 1_700_000_000_000.25;
+    let bits = |numbers: Vec<f64>| Answer::Numbers(numbers.into_iter().map(f64::to_bits).collect());
+    let tasks = |n_rows| columns(profile.needs_task(), task_kind, n_rows, batch.value);
+    let workers = |n_rows| columns(profile.needs_worker(), worker_kind, n_rows, batch.value);
+    let n_rows = batch.n_rows;
+    let answer: Result<Answer, Failure> = match profile {
+        Profile::Scoring(_) => {
+            let task: Vec<f64> = tasks(1).iter().map(|column| column[0]).collect();
+            instance.score(&task, &workers(n_rows), n_rows).map(bits)
+        }
+        Profile::Queue(_) => instance.rank(NOW_MS, &tasks(n_rows), n_rows).map(bits),
+        Profile::Rescheduling(_) => {
+            let n_workers = n_rows.min(10);
+            let on_worker: Vec<u32> = (0..n_rows)
+                .map(|row| if row % 5 == 4 { NO_WORKER } else { (row % n_workers) as u32 })
+                .collect();
+            let reviewed = instance.review(NOW_MS, &tasks(n_rows), &on_worker, &workers(n_workers));
+            reviewed.map(Answer::Proposals)
+        }
+    };
+    answer.map_err(|failure| format!("with {}: {failure}", batch.what))
+}
+
+fn columns<C: Copy>(
+    needed: &[C],
+    kind: fn(C) -> ValueKind,
+    n_rows: usize,
+    value: fn(ValueKind, usize, usize) -> f64,
+) -> Vec<Vec<f64>> {
+    let column = |(i, it): (usize, &C)| (0..n_rows).map(|row| value(kind(*it), row, i)).collect();
+    needed.iter().enumerate().map(column).collect()
+}
+
+/// Spread over the lower part of the range, different in each column.
+fn ordinary(kind: ValueKind, row: usize, column: usize) -> f64 {
+    let step = (row * 37 + column * 11) % 101;
+    (kind.largest.min(100.0) * step as f64 / 100.0).max(kind.least)
+}
+
+fn missing(kind: ValueKind, row: usize, column: usize) -> f64 {
+    // Row 0: all that can be; then one column after the other.
+    let is_missing = kind.can_be_missing && (row == 0 || row - 1 == column % 6);
+    if is_missing { f64::NAN } else { ordinary(kind, row, column) }
+}
+
+fn extreme(kind: ValueKind, row: usize, column: usize) -> f64 {
+    let value = match (row + column) % 6 {
+        0 => 0.0,
+        1 => kind.largest,
+        2 => kind.least,
+        3 => kind.largest / 2.0,
+        4 => 1.0 / 1024.0,
+        _ => 1.0,
+    };
+    value.clamp(kind.least, kind.largest)
+}
+
+fn kind(unit: &str, can_be_missing: bool) -> ValueKind {
+    let largest = match unit {
+        "0..1" => 1.0,
+        "cores" | "devices" => 100_000.0,
+        "bytes" => (1u64 << 60) as f64,
+        "MB" => 1e12,
+        "ms" => 4e12,
+        "name number" => (1u64 << 53) as f64 - 1.0,
+        _ => 1e9,
+    };
+    ValueKind { least: 0.0, largest, can_be_missing }
+}
+
+fn worker_kind(column: WorkerColumn) -> ValueKind {
+    let can_be_missing = match column {
+        WorkerColumn::CpuUsed
+        | WorkerColumn::MemoryUsed
+        | WorkerColumn::IopsUsed
+        | WorkerColumn::IopsLoad
+        | WorkerColumn::RttMs
+        | WorkerColumn::Connections => true,
+        WorkerColumn::CpuCapacity
+        | WorkerColumn::CpuFree
+        | WorkerColumn::MemoryCapacity
+        | WorkerColumn::MemoryFree
+        | WorkerColumn::GpuCapacity
+        | WorkerColumn::GpuFree
+        | WorkerColumn::CpuLoad
+        | WorkerColumn::MemoryLoad
+        | WorkerColumn::GpuLoad
+        | WorkerColumn::Running
+        | WorkerColumn::Dispatched
+        | WorkerColumn::Weight
+        | WorkerColumn::Cost
+        | WorkerColumn::HotSamples => false,
+    };
+    let kind = kind(column.info().unit, can_be_missing);
+    match column {
+        WorkerColumn::Weight => ValueKind { least: 0.01, largest: 1_000.0, ..kind },
+        _ => kind,
+    }
+}
+
+fn task_kind(column: TaskColumn) -> ValueKind {
+    let can_be_missing = match column {
+        TaskColumn::ExpectedMs
+        | TaskColumn::DepsChangedMs
+        | TaskColumn::ElapsedMs
+        | TaskColumn::Progress
+        | TaskColumn::CpuUsage
+        | TaskColumn::MemoryMb => true,
+        // Whoever is asked about is or was ready.
+        TaskColumn::ReadySinceMs
+        | TaskColumn::WaitedMs
+        | TaskColumn::Cpu
+        | TaskColumn::Memory
+        | TaskColumn::Gpu
+        | TaskColumn::Priority
+        | TaskColumn::InheritedPriority
+        | TaskColumn::SubmittedMs
+        | TaskColumn::TailMs
+        | TaskColumn::SlackMs
+        | TaskColumn::Attempt
+        | TaskColumn::Tenant
+        | TaskColumn::TenantShare
+        | TaskColumn::Queue
+        | TaskColumn::Job
+        | TaskColumn::DepsLeft => false,
+    };
+    let kind = kind(column.info().unit, can_be_missing);
+    match column {
+        TaskColumn::Priority | TaskColumn::InheritedPriority => {
+            ValueKind { least: f64::from(i32::MIN), largest: f64::from(i32::MAX), ..kind }
+        }
+        _ => kind,
+    }
+}
