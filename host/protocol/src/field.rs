@@ -14,7 +14,8 @@ pub struct FieldError {
 }
 
 /// A [`FieldError`] that does not know yet where its value stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}; {remedy}")]
 pub struct Flaw {
     pub problem: String,
     pub remedy: String,

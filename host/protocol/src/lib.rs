@@ -4,6 +4,9 @@
 //! state, relations between tasks (the core's graph checks those).
 
 pub mod submission;
+pub mod api;
+pub mod events;
+pub mod problem;
 pub mod worker;
 
 pub mod duration;
@@ -12,6 +15,7 @@ pub mod labels;
 pub mod name;
 pub mod quantity;
 pub mod text;
+pub mod timestamp;
 
 mod decimal;
 mod json;

@@ -1,0 +1,62 @@
+//! What the API shows: views of jobs, tasks, workers, queues and policies, read and written as JSON.
+//! They are made from the core's records by plain functions; what a record does not hold (names of
+//! workers, states of dependencies) comes from a [`Lookup`].
+
+mod explanation;
+mod job;
+mod policy;
+mod queue;
+mod reason;
+mod resources;
+mod response;
+mod state;
+mod status;
+mod task;
+mod worker;
+
+pub use explanation::{ExplanationView, VerdictView};
+pub use job::{Counts, JobView};
+pub use policy::{AvailablePolicy, PoliciesView, PolicyView, RefusedPolicy, StampView};
+pub use queue::QueueView;
+pub use reason::{EndReasonView, OutcomeView, ReasonView};
+pub use resources::{AmountsView, Written};
+pub use response::{
+    CancelJobResponse, CancelTaskResponse, Page, RetryResponse, SubmitResponse, SubmittedTask,
+};
+pub use state::{
+    UnknownValue, WireDiscipline, WireJobState, WireSlot, WireTaskState, WireWorkerState,
+};
+pub use status::{StatusRow, StatusView};
+pub use task::{
+    AttemptView, DecisionView, DependencyView, FeedbackView, ROW_DEPENDENCIES_MAX, SecondChoice,
+    TaskExtras, TaskView,
+};
+pub use worker::{WorkerExtras, WorkerView};
+
+use pointsman_scheduler::ids::{TaskId, WorkerId};
+use pointsman_scheduler::record::TaskState;
+
+/// What a view shows of other rows than its own.
+pub trait Lookup {
+    fn worker_name(&self, worker: WorkerId) -> Option<String>;
+    fn task_name(&self, task: TaskId) -> Option<String>;
+    fn task_state(&self, task: TaskId) -> Option<TaskState>;
+}
+
+/// Knows no other rows: their names and states are left out.
+#[derive(Debug, Clone, Copy)]
+pub struct NoLookup;
+
+impl Lookup for NoLookup {
+    fn worker_name(&self, _: WorkerId) -> Option<String> {
+        None
+    }
+
+    fn task_name(&self, _: TaskId) -> Option<String> {
+        None
+    }
+
+    fn task_state(&self, _: TaskId) -> Option<TaskState> {
+        None
+    }
+}

@@ -1,0 +1,65 @@
+//! Workers.
+
+use super::resources::AmountsView;
+use super::state::WireWorkerState;
+use crate::text;
+use crate::worker::WireMeasurements;
+use pointsman_scheduler::event::Measurements;
+use pointsman_scheduler::ids::WorkerId;
+use pointsman_scheduler::record::{WorkerRecord, WorkerState};
+use pointsman_scheduler::resources::Free;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerView {
+    #[serde(with = "text")]
+    pub id: WorkerId,
+    pub name: String,
+    pub state: WireWorkerState,
+    /// Counted from 1; one per life of the worker process.
+    pub incarnation: u32,
+    pub capacity: AmountsView,
+    /// Not held by a current attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<AmountsView>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub measurements: WireMeasurements,
+    /// Milliseconds since its last sync; absent: none since the host started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_heartbeat_ms_ago: Option<u64>,
+    /// Current attempts, assigned or running.
+    pub running: u64,
+}
+
+/// What is known of a worker apart from its record.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WorkerExtras<'a> {
+    /// The volatile state, where it differs from the stored one.
+    pub state: Option<WorkerState>,
+    pub free: Option<&'a Free>,
+    pub measurements: Option<Measurements>,
+    /// How long ago the last sync came.
+    pub silent_for: Option<Duration>,
+    pub n_running: u64,
+}
+
+impl WorkerView {
+    pub fn new(worker: &WorkerRecord, extras: WorkerExtras<'_>) -> WorkerView {
+        WorkerView {
+            id: worker.id,
+            name: worker.name.clone(),
+            state: extras.state.unwrap_or(worker.state).into(),
+            incarnation: worker.incarnation,
+            capacity: AmountsView::from(&worker.capacity),
+            free: extras.free.map(AmountsView::from),
+            labels: worker.labels.clone(),
+            measurements: extras.measurements.unwrap_or_default().into(),
+            last_heartbeat_ms_ago: extras.silent_for.map(crate::worker::millis),
+            running: extras.n_running,
+        }
+    }
+}
