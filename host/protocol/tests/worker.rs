@@ -113,6 +113,7 @@ fn a_registration_that_cannot_be_taken_says_which_field() {
         |it| it.capacity = WireCapacity { cpu_milli: 0, memory: 0, gpus: 0 },
         "capacity: is zero altogether",
     );
+    check(|it| it.capacity.memory = u64::MAX, "capacity: is too large");
     check(
         |it| it.labels = [("zone".to_owned(), "a\0".to_owned())].into(),
         "labels.zone: \"zone\" = \"a\\0\" contains a control",
