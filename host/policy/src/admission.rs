@@ -197,6 +197,15 @@ impl Admission {
     }
 }
 
+/// The slot that a policy file is made for. Nothing else of it is checked.
+///
+/// # Errors
+/// If it is no component or core module, or exports no slot of the contract.
+pub fn slot_of(bytes: &[u8]) -> Result<Slot, Refusal> {
+    let component = to_component(bytes)?;
+    Contract::new().find_slot(&component).map_err(|error| Refusal::new(Stage::Contract, error))
+}
+
 /// Accepts finished components as they are, and makes components of core modules.
 fn to_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     let refuse = |reason: &str| Err(Refusal::new(Stage::Format, reason));

@@ -29,7 +29,7 @@ mod stats;
 mod time;
 mod nearest;
 
-pub use admission::{LimitsByKind, MAX_FILE, Refusal, Stage};
+pub use admission::{LimitsByKind, MAX_FILE, Refusal, Stage, slot_of};
 pub use contract::{ContractError, FILES as CONTRACT_FILES, PACKAGE, VERSION};
 pub use engine::EngineError;
 pub use failure::{Failure, FailureKind};
