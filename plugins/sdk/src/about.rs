@@ -54,7 +54,7 @@ impl About {
         self.with("discipline", name)
     }
 
-    /// Rescheduling: how often to review. 100 to 3,600,000 ms.
+    /// Rescheduling: how often to review; 5 s if it is not said. 100 to 3,600,000 ms.
     pub fn interval_ms(self, interval_ms: u32) -> About {
         self.with("interval-ms", &interval_ms.to_string())
     }

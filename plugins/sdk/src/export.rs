@@ -1,10 +1,12 @@
-//! The macros that make a policy a component. They expand to nothing but in WebAssembly builds, so
-//! that the same crate is an ordinary library natively.
+//! The macros that make a policy a component. Natively they check the types and
+//! expand to nothing else, so that the same crate is an ordinary library.
 
 /// Exports a [`Scoring`](crate::Scoring) policy as a component. Once per crate.
 #[macro_export]
 macro_rules! export_scoring {
     ($policy:ty) => {
+        const _: () = $crate::glue::assert_columns::<<$policy as $crate::Scoring>::Worker>();
+
         #[cfg(target_arch = "wasm32")]
         mod pointsman_component {
             $crate::export_shared!(scoring, $policy);
@@ -12,7 +14,7 @@ macro_rules! export_scoring {
 
             impl scoring::Guest for Component {
                 fn score(task: Vec<f64>, workers: Vec<Vec<f64>>) -> Result<Vec<f64>, String> {
-                    glue::score::<Policy>(&task, &workers)
+                    <Policy as Kept>::with(|policy| glue::score(policy, &task, &workers))
                 }
             }
 
@@ -22,7 +24,7 @@ macro_rules! export_scoring {
                     workers: Vec<Vec<f64>>,
                     row: u32,
                 ) -> Result<Vec<(String, f64)>, String> {
-                    glue::explain::<Policy>(&task, &workers, row)
+                    <Policy as Kept>::with(|policy| glue::explain(policy, &task, &workers, row))?
                 }
             }
         }
@@ -33,13 +35,15 @@ macro_rules! export_scoring {
 #[macro_export]
 macro_rules! export_queue {
     ($policy:ty) => {
+        const _: () = $crate::glue::assert_columns::<<$policy as $crate::Queue>::Task>();
+
         #[cfg(target_arch = "wasm32")]
         mod pointsman_component {
             $crate::export_shared!(queue, $policy);
 
             impl exports::pointsman::policy::queue::Guest for Component {
                 fn rank(now_ms: f64, tasks: Vec<Vec<f64>>) -> Result<Vec<f64>, String> {
-                    glue::rank::<Policy>(now_ms, &tasks)
+                    <Policy as Kept>::with(|policy| glue::rank(policy, now_ms, &tasks))
                 }
             }
         }
@@ -50,6 +54,8 @@ macro_rules! export_queue {
 #[macro_export]
 macro_rules! export_rescheduling {
     ($policy:ty) => {
+        const _: () = $crate::glue::assert_rescheduling::<$policy>();
+
         #[cfg(target_arch = "wasm32")]
         mod pointsman_component {
             $crate::export_shared!(rescheduling, $policy);
@@ -62,7 +68,9 @@ macro_rules! export_rescheduling {
                     on_worker: Vec<u32>,
                     workers: Vec<Vec<f64>>,
                 ) -> Result<Vec<types::Proposal>, String> {
-                    let proposals = glue::review::<Policy>(now_ms, &tasks, &on_worker, &workers)?;
+                    let proposals = <Policy as Kept>::with(|policy| {
+                        glue::review(policy, now_ms, &tasks, &on_worker, &workers)
+                    })?;
                     let to_wire = |(row, proposal): (u32, $crate::Proposal)| types::Proposal {
                         row,
                         action: match proposal.action {
@@ -87,7 +95,8 @@ macro_rules! export_rescheduling {
 macro_rules! export_shared {
     ($slot:ident, $policy:ty) => {
         use super::*;
-        use $crate::glue;
+        use $crate::glue::{self, Kept};
+        use $crate::host;
 
         type Policy = $policy;
 
@@ -101,12 +110,26 @@ macro_rules! export_shared {
         #[used]
         static CONTRACT: [u8; $crate::CONTRACT.len()] = glue::bytes($crate::CONTRACT);
 
+        static IMPORTS: host::Calls = host::Calls {
+            log: |level, message| {
+                let level = match level {
+                    host::Level::Debug => pointsman::policy::host::Level::Debug,
+                    host::Level::Info => pointsman::policy::host::Level::Info,
+                    host::Level::Warn => pointsman::policy::host::Level::Warn,
+                    host::Level::Error => pointsman::policy::host::Level::Error,
+                };
+                pointsman::policy::host::log(level, message);
+            },
+            gauge: pointsman::policy::host::gauge,
+            intern: pointsman::policy::host::intern,
+        };
+
         // One policy per instance; `configure` makes it.
         std::thread_local! {
             static POLICY: std::cell::OnceCell<Policy> = const { std::cell::OnceCell::new() };
         }
 
-        impl glue::Kept for Policy {
+        impl Kept for Policy {
             fn with_cell<R>(f: impl FnOnce(&std::cell::OnceCell<Self>) -> R) -> R {
                 POLICY.with(f)
             }
@@ -116,10 +139,7 @@ macro_rules! export_shared {
             fn configure(
                 config_json: String,
             ) -> Result<exports::pointsman::policy::lifecycle::Manifest, String> {
-                std::panic::set_hook(Box::new(|info| {
-                    let message = info.to_string();
-                    pointsman::policy::host::log(pointsman::policy::host::Level::Error, &message);
-                }));
+                host::connect(&IMPORTS);
                 let about = glue::$slot::<Policy>(&config_json)?;
                 Ok(exports::pointsman::policy::lifecycle::Manifest {
                     name: about.name,

@@ -1,5 +1,5 @@
-//! Between a component's exports and the traits. Reads columns in place: one score costs no
-//! allocation beside the answer.
+//! Between a component's exports and the traits. Reads columns in place: a call allocates nothing
+//! but its answer.
 
 use crate::about::About;
 use crate::columns::Columns;
@@ -18,6 +18,14 @@ pub trait Kept: Sized + 'static {
         })
     }
 }
+
+/// Fails the build of a policy that would get rows without a single value.
+pub const fn assert_columns<C: Columns>() {
+    assert!(!C::NAMES.is_empty(), "a policy needs at least one column to tell rows apart");
+}
+
+/// Fails the build where the trait is missing. `on-worker` tells rows apart, so no column has to.
+pub const fn assert_rescheduling<P: Rescheduling>() {}
 
 /// The text as an array, for a static.
 pub const fn bytes<const N: usize>(text: &str) -> [u8; N] {
@@ -49,47 +57,50 @@ pub fn rescheduling<P: Rescheduling + Kept>(config_json: &str) -> Result<About, 
     Ok(with_needs(about, P::Task::NAMES, P::Worker::NAMES))
 }
 
-pub fn score<P: Scoring + Kept>(task: &[f64], workers: &[Vec<f64>]) -> Result<Vec<f64>, String> {
+/// One score per row of `workers`.
+pub fn score<P: Scoring>(policy: &P, task: &[f64], workers: &[Vec<f64>]) -> Vec<f64> {
     let task = P::Task::read(|column| task[column]);
-    P::with(|policy| {
-        (0..n_rows(workers)).map(|at| policy.score(&task, &row(workers, at))).collect()
-    })
+    (0..n_rows(workers)).map(|at| policy.score(&task, &row(workers, at))).collect()
 }
 
-pub fn explain<P: Scoring + Kept>(
+/// The terms of the score of row `at`.
+pub fn explain<P: Scoring>(
+    policy: &P,
     task: &[f64],
     workers: &[Vec<f64>],
     at: u32,
 ) -> Result<Vec<(String, f64)>, String> {
     if at as usize >= n_rows(workers) {
-        return Err(format!("no row {at}"));
+        return Err(format!("there is no row {at} to explain"));
     }
     let task = P::Task::read(|column| task[column]);
-    let terms = P::with(|policy| policy.terms(&task, &row(workers, at as usize)))?;
+    let terms = policy.terms(&task, &row(workers, at as usize));
     Ok(terms.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-pub fn rank<P: Queue + Kept>(now_ms: f64, tasks: &[Vec<f64>]) -> Result<Vec<f64>, String> {
-    P::with(|policy| (0..n_rows(tasks)).map(|at| policy.rank(now_ms, &row(tasks, at))).collect())
+/// One rank per row of `tasks`.
+pub fn rank<P: Queue>(policy: &P, now_ms: f64, tasks: &[Vec<f64>]) -> Vec<f64> {
+    (0..n_rows(tasks)).map(|at| policy.rank(now_ms, &row(tasks, at))).collect()
 }
 
-pub fn review<P: Rescheduling + Kept>(
+/// Proposals with the rows they are for.
+pub fn review<P: Rescheduling>(
+    policy: &P,
     now_ms: f64,
     tasks: &[Vec<f64>],
     on_worker: &[u32],
     workers: &[Vec<f64>],
-) -> Result<Vec<(u32, Proposal)>, String> {
-    let n_workers = n_rows(workers);
-    P::with(|policy| {
-        let review = |(at, worker): (usize, &u32)| {
-            let worker = *worker as usize;
-            let worker = (worker < n_workers).then(|| row(workers, worker));
-            let proposal = policy.review(now_ms, &row(tasks, at), worker.as_ref())?;
-            Some((at as u32, proposal))
-        };
-        on_worker.iter().enumerate().filter_map(review).collect()
-    })
+) -> Vec<(u32, Proposal)> {
+    let review = |(at, worker): (usize, &u32)| {
+        let worker = (*worker != NO_WORKER).then(|| row(workers, *worker as usize));
+        let proposal = policy.review(now_ms, &row(tasks, at), worker.as_ref())?;
+        Some((at as u32, proposal))
+    };
+    on_worker.iter().enumerate().filter_map(review).collect()
 }
+
+/// In place of a worker's row: the task is waiting.
+pub const NO_WORKER: u32 = u32::MAX;
 
 /// Parses the configuration, makes the policy, answers what it says about itself.
 fn configure<P: Kept, C: DeserializeOwned>(
@@ -97,8 +108,7 @@ fn configure<P: Kept, C: DeserializeOwned>(
     make: impl FnOnce(C) -> Result<P, String>,
     about: impl FnOnce(&P) -> About,
 ) -> Result<About, String> {
-    let config = serde_json::from_str(config_json).map_err(|error| format!("config: {error}"))?;
-    let policy = make(config)?;
+    let policy = make(crate::config::parse(config_json)?)?;
     let about = about(&policy);
     P::with_cell(|cell| cell.set(policy)).map_err(|_| "configured twice".to_owned())?;
     Ok(about)

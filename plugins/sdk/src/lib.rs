@@ -43,14 +43,15 @@
 //! A policy is a pure function: it has no clock, randomness, files or network, and what it keeps
 //! between two calls is lost whenever the host makes a new instance.
 
-mod about;
-mod columns;
-mod export;
 mod policy;
+mod columns;
+mod about;
+mod config;
+pub mod host;
 pub mod testing;
 
+mod export;
 #[doc(hidden)]
-#[cfg(target_arch = "wasm32")]
 pub mod glue;
 
 pub use about::{About, Discipline};
@@ -64,7 +65,7 @@ pub const CONTRACT: &str = "0.1.0-draft";
 pub mod prelude {
     pub use crate::{
         About, Action, Columns, Discipline, NoColumns, Proposal, Queue, Rescheduling, Scoring,
-        columns, export_queue, export_rescheduling, export_scoring,
+        columns, export_queue, export_rescheduling, export_scoring, host,
     };
 }
 

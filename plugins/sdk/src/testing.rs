@@ -20,7 +20,8 @@
 //! ```
 
 use crate::columns::Columns;
-use crate::policy::{Queue, Rescheduling, Scoring};
+use crate::glue::{self, NO_WORKER};
+use crate::policy::{Action, Proposal, Queue, Rescheduling, Scoring};
 
 /// A row with these values; all other columns are missing.
 ///
@@ -44,34 +45,47 @@ pub fn configured<P, C: serde::de::DeserializeOwned>(
     config_json: &str,
     new: impl FnOnce(C) -> Result<P, String>,
 ) -> Result<P, String> {
-    let config = serde_json::from_str(config_json).map_err(|error| format!("config: {error}"))?;
-    new(config)
+    new(crate::config::parse(config_json)?)
 }
 
 /// Values that have broken policies: missing, nothing, tiny, huge, negative.
 const HOSTILE: [f64; 9] = [f64::NAN, 0.0, -0.0, 1.0, -1.0, 0.5, f64::MIN_POSITIVE, 1e300, -1e300];
+const N_ROWS: usize = 3000;
 
-/// Every combination of hostile values for few columns, a good part of them for many.
-fn hostile_rows<C: Columns>() -> Vec<C> {
-    let n_columns = C::NAMES.len().max(1);
-    let mut rows = Vec::new();
-    let mut state: u64 = 1;
-    for index in 0..3000u64 {
-        rows.push(C::read(|column| {
-            let pick = if n_columns <= 3 {
-                index / (HOSTILE.len() as u64).pow(column as u32)
-            } else {
-                let mixed = state.wrapping_add(column as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                mixed >> 40
-            };
-            HOSTILE[(pick % HOSTILE.len() as u64) as usize]
-        }));
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(index);
-    }
-    rows
+/// A batch, both as the host sends it and as the policy reads it.
+struct Batch<C> {
+    columns: Vec<Vec<f64>>,
+    rows: Vec<C>,
 }
 
-/// Fails if any row gets a score that the host would not take, or two different ones.
+impl<C: Columns> Batch<C> {
+    /// Every combination of hostile values for up to three columns, a good part of them for more.
+    fn hostile() -> Batch<C> {
+        let n_columns = C::NAMES.len();
+        let n_values = HOSTILE.len();
+        let value = |row: usize, column: usize| {
+            let pick = if n_columns <= 3 {
+                row / n_values.pow(column as u32)
+            } else {
+                let mixed =
+                    (row as u64 * 31 + column as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                (mixed >> 40) as usize
+            };
+            HOSTILE[pick % n_values]
+        };
+        let columns = (0..n_columns).map(|at| (0..N_ROWS).map(|row| value(row, at)).collect());
+        let rows = (0..N_ROWS).map(|row| C::read(|column| value(row, column)));
+        Batch { columns: columns.collect(), rows: rows.collect() }
+    }
+
+    /// The first rows only, as the host sends them.
+    fn head(&self, n_rows: usize) -> Vec<Vec<f64>> {
+        self.columns.iter().map(|column| column[..n_rows].to_vec()).collect()
+    }
+}
+
+/// Fails if any row gets a score that the host would not take, two different ones, terms that do not
+/// add up to it, or another one in a batch.
 ///
 /// # Panics
 /// With the row and the score.
@@ -80,17 +94,22 @@ where
     P::Task: std::fmt::Debug,
     P::Worker: std::fmt::Debug,
 {
-    let tasks = hostile_rows::<P::Task>();
-    for (task, worker) in tasks.iter().zip(&hostile_rows::<P::Worker>()) {
+    let (tasks, workers) = (Batch::<P::Task>::hostile(), Batch::<P::Worker>::hostile());
+    for (task, worker) in tasks.rows.iter().zip(&workers.rows) {
         let score = policy.score(task, worker);
         assert!((0.0..=1.0).contains(&score), "score {score} for {task:?} {worker:?}");
         assert_eq!(score.to_bits(), policy.score(task, worker).to_bits(), "answers change");
         let sum: f64 = policy.terms(task, worker).iter().map(|(_, term)| term).sum();
         assert!((sum - score).abs() < 1e-9, "terms add up to {sum}, not {score}, for {worker:?}");
     }
+    let task: Vec<f64> = tasks.columns.iter().map(|column| column[0]).collect();
+    for n_rows in [0, 1, N_ROWS] {
+        let expected = workers.rows[..n_rows].iter().map(|it| policy.score(&tasks.rows[0], it));
+        same_bits(expected, &glue::score(policy, &task, &workers.head(n_rows)));
+    }
 }
 
-/// Fails if any row gets a rank that is not finite, or two different ones.
+/// Fails if any row gets a rank that is not finite, two different ones, or another one in a batch.
 ///
 /// # Panics
 /// With the row and the rank.
@@ -98,14 +117,21 @@ pub fn fuzz_queue<P: Queue>(policy: &P)
 where
     P::Task: std::fmt::Debug,
 {
-    for task in &hostile_rows::<P::Task>() {
-        let rank = policy.rank(1e12, task);
+    const NOW_MS: f64 = 1e12;
+    let tasks = Batch::<P::Task>::hostile();
+    for task in &tasks.rows {
+        let rank = policy.rank(NOW_MS, task);
         assert!(rank.is_finite(), "rank {rank} for {task:?}");
-        assert_eq!(rank.to_bits(), policy.rank(1e12, task).to_bits(), "answers change");
+        assert_eq!(rank.to_bits(), policy.rank(NOW_MS, task).to_bits(), "answers change");
+    }
+    for n_rows in [1, N_ROWS] {
+        let expected = tasks.rows[..n_rows].iter().map(|it| policy.rank(NOW_MS, it));
+        same_bits(expected, &glue::rank(policy, NOW_MS, &tasks.head(n_rows)));
     }
 }
 
-/// Fails if a review panics, answers twice differently, or gives a reason that is too long.
+/// Fails if a review panics, answers twice differently, gives no reason or one that is too long, or
+/// proposes for a waiting task what the host takes for running ones only.
 ///
 /// # Panics
 /// With the row.
@@ -113,13 +139,40 @@ pub fn fuzz_rescheduling<P: Rescheduling>(policy: &P)
 where
     P::Task: std::fmt::Debug,
 {
-    let workers = hostile_rows::<P::Worker>();
-    for (task, worker) in hostile_rows::<P::Task>().iter().zip(&workers) {
+    const NOW_MS: f64 = 1e12;
+    let (tasks, workers) = (Batch::<P::Task>::hostile(), Batch::<P::Worker>::hostile());
+    for (task, worker) in tasks.rows.iter().zip(&workers.rows) {
         for worker in [None, Some(worker)] {
-            let proposal = policy.review(1e12, task, worker);
-            assert_eq!(proposal, policy.review(1e12, task, worker), "answers change for {task:?}");
-            let is_short = |reason: &str| !reason.is_empty() && reason.chars().count() <= 200;
-            assert!(proposal.is_none_or(|it| is_short(&it.reason)), "reason for {task:?}");
+            let proposal = policy.review(NOW_MS, task, worker);
+            assert_eq!(
+                proposal,
+                policy.review(NOW_MS, task, worker),
+                "answers change for {task:?}"
+            );
+            let Some(Proposal { action, reason }) = proposal else { continue };
+            let n_chars = reason.chars().count();
+            assert!((1..=200).contains(&n_chars), "reason {reason:?} for {task:?}");
+            let needs_worker = matches!(action, Action::Migrate | Action::Requeue);
+            assert!(worker.is_some() || !needs_worker, "{action:?} for the waiting {task:?}");
         }
     }
+    for n_rows in [0, 1, N_ROWS] {
+        let on_worker: Vec<u32> =
+            (0..n_rows as u32).map(|row| if row % 5 == 4 { NO_WORKER } else { row }).collect();
+        let (task_columns, worker_columns) = (tasks.head(n_rows), workers.head(n_rows));
+        let answer = glue::review(policy, NOW_MS, &task_columns, &on_worker, &worker_columns);
+        let expected = on_worker.iter().enumerate().filter_map(|(row, worker)| {
+            let worker = workers.rows.get(*worker as usize);
+            Some((row as u32, policy.review(NOW_MS, &tasks.rows[row], worker)?))
+        });
+        assert!(
+            answer.iter().eq(expected.collect::<Vec<_>>().iter()),
+            "a batch answers differently"
+        );
+    }
+}
+
+fn same_bits(expected: impl Iterator<Item = f64>, answer: &[f64]) {
+    let bits = answer.iter().map(|value| value.to_bits());
+    assert!(expected.map(f64::to_bits).eq(bits), "a batch answers differently from its rows");
 }

@@ -1,12 +1,14 @@
 //! The standard rescheduling policy: plain thresholds. A running task is moved when it takes longer
 //! than `over_expected` times what was expected, or when its worker has been above 85 % of cpu or
-//! memory for `hot_samples` measurements in a row. A waiting task of which a dependency ended can
-//! be made more urgent (`raise_priority_to`, off by default).
+//! memory for `hot_samples` measurements in a row. From attempt `max_attempt` on it is left alone, so
+//! that a task whose estimate is wrong, or all of whose workers are hot, still comes to its end. A
+//! waiting task that lost its last dependency but one can be made more urgent (`raise_priority_to`,
+//! off by default).
 
 use pointsman_policy_sdk::prelude::*;
 
 columns! {
-    pub struct Task { elapsed_ms: Option, expected_ms: Option, priority, deps_left }
+    pub struct Task { elapsed_ms: Option, expected_ms: Option, attempt, priority, deps_left }
 }
 
 columns! {
@@ -22,13 +24,21 @@ pub struct Config {
     pub min_elapsed_s: f64,
     /// Measurements in a row; 0 turns this trigger off.
     pub hot_samples: u32,
+    /// This attempt and later ones are not moved. At least 1, which turns both triggers off.
+    pub max_attempt: u32,
     /// For waiting tasks whose last dependency but one ended; none by default.
     pub raise_priority_to: Option<i32>,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { over_expected: 1.2, min_elapsed_s: 10.0, hot_samples: 3, raise_priority_to: None }
+        Config {
+            over_expected: 1.2,
+            min_elapsed_s: 10.0,
+            hot_samples: 3,
+            max_attempt: 3,
+            raise_priority_to: None,
+        }
     }
 }
 
@@ -68,10 +78,18 @@ impl Rescheduling for Threshold {
     fn new(config: Config) -> Result<Threshold, String> {
         if config.over_expected != 0.0 && !(1.0..=1e6).contains(&config.over_expected) {
             let given = config.over_expected;
-            return Err(format!("over_expected: {given} is neither 0 (off) nor a factor above 1"));
+            return Err(format!(
+                "over_expected: {given} is neither 0 (off) nor a factor of at least 1"
+            ));
         }
         if !(0.0..=1e9).contains(&config.min_elapsed_s) {
-            return Err(format!("min_elapsed_s: {} is not a time", config.min_elapsed_s));
+            return Err(format!(
+                "min_elapsed_s: {} is not a number of seconds from 0 to 1e9",
+                config.min_elapsed_s
+            ));
+        }
+        if config.max_attempt == 0 {
+            return Err("max_attempt: attempts count from 1; use 1 to move none".to_owned());
         }
         Ok(Threshold { config })
     }
@@ -88,9 +106,12 @@ impl Rescheduling for Threshold {
             let is_nearly_ready = task.deps_left == 1.0 && task.priority < f64::from(priority);
             return is_nearly_ready.then(|| Proposal {
                 action: Action::RaisePriority(priority),
-                reason: "its last dependency is left".to_owned(),
+                reason: "a dependency ended, one is left".to_owned(),
             });
         };
+        if task.attempt >= f64::from(self.config.max_attempt) {
+            return None;
+        }
         let reason = self.is_slow(task).or_else(|| self.is_hot(task, worker))?;
         Some(Proposal { action: Action::Migrate, reason })
     }
@@ -128,12 +149,54 @@ mod tests {
     }
 
     #[test]
+    fn no_task_is_moved_without_end() {
+        let cool = [("hot-samples", 0.0), ("running", 2.0)];
+        let is_moved = |attempt| {
+            let slow = [("elapsed-ms", 1e6), ("expected-ms", 1.0), ("attempt", attempt)];
+            review(&slow, &cool).is_some()
+        };
+        assert_eq!([1.0, 2.0, 3.0, 4.0].map(is_moved), [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_waiting_task_is_raised_only_if_asked_for_and_one_dependency_is_left() {
+        let raised = |config, deps_left, priority| {
+            let policy = configured(config, Threshold::new).expect("a good configuration");
+            let task = row(&[("deps-left", deps_left), ("priority", priority)]);
+            policy.review(0.0, &task, None).map(|it| it.action)
+        };
+        let on = r#"{"raise_priority_to":5}"#;
+        assert_eq!(raised(on, 1.0, 0.0), Some(Action::RaisePriority(5)));
+        assert_eq!(raised(on, 2.0, 0.0), None);
+        assert_eq!(raised(on, 1.0, 5.0), None);
+        assert_eq!(raised("{}", 1.0, 0.0), None);
+    }
+
+    #[test]
     fn no_input_breaks_a_review() {
         for config in ["{}", r#"{"raise_priority_to":5}"#] {
             fuzz_rescheduling(&configured(config, Threshold::new).expect("a good configuration"));
         }
-        let refused = configured(r#"{"over_expected":0.5}"#, Threshold::new).map(|_| ());
-        let problem = "over_expected: 0.5 is neither 0 (off) nor a factor above 1";
-        assert_eq!(refused, Err(problem.to_owned()));
+    }
+
+    #[test]
+    fn a_bad_configuration_is_refused_by_key() {
+        for (config, expected) in [
+            (
+                r#"{"over_expected":0.5}"#,
+                "over_expected: 0.5 is neither 0 (off) nor a factor of at least 1",
+            ),
+            (
+                r#"{"min_elapsed_s":-1}"#,
+                "min_elapsed_s: -1 is not a number of seconds from 0 to 1e9",
+            ),
+            (r#"{"max_attempt":0}"#, "max_attempt: attempts count from 1; use 1 to move none"),
+            (
+                r#"{"hot_samples":2.5}"#,
+                "hot_samples: invalid type: floating point `2.5`, expected u32",
+            ),
+        ] {
+            assert_eq!(configured(config, Threshold::new).map(|_| ()), Err(expected.to_owned()));
+        }
     }
 }

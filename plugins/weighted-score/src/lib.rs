@@ -122,8 +122,9 @@ mod tests {
             (r#"{"rtt_ref_ms":0}"#, "rtt_ref_ms: 0 is not a time above 0 ms"),
             (
                 r#"{"cpus":1}"#,
-                "config: unknown field `cpus`, expected one of `cpu`, `memory`, `rtt`, `iops`, `rtt_ref_ms` at line 1 column 7",
+                "config: unknown field `cpus`, expected one of `cpu`, `memory`, `rtt`, `iops`, `rtt_ref_ms`",
             ),
+            (r#"{"cpu":"much"}"#, r#"cpu: invalid type: string "much", expected f64"#),
         ] {
             assert_eq!(
                 configured(config, WeightedScore::new).map(|_| ()),
