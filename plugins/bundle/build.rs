@@ -25,10 +25,12 @@ fn main() {
     let root = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../..");
     let root = root.canonicalize().expect("the workspace is two folders up");
     watch(&root);
+    check_target();
     let target_dir = guest_folder();
     build(&root, &target_dir);
     let out = PathBuf::from(variable("OUT_DIR"));
-    let mut table = String::from("pub const POLICIES: &[Policy] = &[\n");
+    // A static, not a constant: each use of a constant would bring its own copy of the bytes.
+    let mut table = String::from("pub static POLICIES: &[Policy] = &[\n");
     for (name, slot) in POLICIES {
         let core = target_dir.join(TARGET).join("guest").join(name.replace('-', "_"));
         let core = core.with_extension("wasm");
@@ -63,6 +65,31 @@ fn guest_folder() -> PathBuf {
     target.join("guests")
 }
 
+/// Asks the compiler first: cargo would build all macros before it noticed.
+fn check_target() {
+    let print = ["--print", "target-libdir", "--target", TARGET];
+    let output = Command::new(variable("RUSTC")).args(print).output().expect("rustc can be run");
+    let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let is_core = |entry: fs::DirEntry| {
+        entry.file_name().to_str().is_some_and(|name| name.starts_with("libcore-"))
+    };
+    let is_there =
+        fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(is_core)));
+    if !is_there {
+        fail(&format!(
+            "policies are WebAssembly, and this toolchain cannot compile for it yet; run\n\n    \
+             rustup target add {TARGET}\n\nor `cargo xtask demo` or `cargo xtask test`, which do so by \
+             themselves"
+        ));
+    }
+}
+
+/// Ends the build with a message instead of a backtrace.
+fn fail(message: &str) -> ! {
+    eprintln!("failed to build the standard policies: {message}");
+    std::process::exit(1);
+}
+
 fn build(root: &Path, target_dir: &Path) {
     let mut cargo = Command::new(variable("CARGO"));
     cargo.current_dir(root).args(["build", "--locked", "--profile", "guest", "--target", TARGET]);
@@ -70,31 +97,31 @@ fn build(root: &Path, target_dir: &Path) {
     for (name, _) in POLICIES {
         cargo.args(["--package", name]);
     }
-    // Flags and wrappers of the outer build are for the outer build.
-    for (name, _) in env::vars() {
-        let is_outer = name == "RUSTFLAGS"
-            || name == "CARGO_ENCODED_RUSTFLAGS"
-            || name == "RUSTC_WORKSPACE_WRAPPER"
-            || name == "CARGO_BUILD_TARGET"
-            || name.starts_with("CARGO_PROFILE_")
-            || name.starts_with("CARGO_FEATURE_")
-            || name.starts_with("CARGO_CFG_");
-        if is_outer {
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(is_for_outer_build) {
             cargo.env_remove(name);
         }
     }
     let output = cargo.output().expect("cargo can be run");
     if !output.status.success() {
-        let messages = String::from_utf8_lossy(&output.stderr);
-        let hint = if messages.contains("can't find crate for `core`") {
-            format!(
-                "\nPolicies are WebAssembly. Run `rustup target add {TARGET}`; `cargo xtask` does it by itself."
-            )
-        } else {
-            String::new()
-        };
-        panic!("failed to build the standard policies:\n{messages}{hint}");
+        fail(&String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// Flags and wrappers of the outer build, such as those of a coverage run.
+fn is_for_outer_build(variable: &str) -> bool {
+    const NAMES: [&str; 7] = [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_BUILD_BUILD_DIR",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "CLIPPY_ARGS",
+    ];
+    const PREFIXES: [&str; 4] =
+        ["CARGO_PROFILE_", "CARGO_FEATURE_", "CARGO_CFG_", "CARGO_TARGET_WASM32"];
+    NAMES.contains(&variable) || PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
 }
 
 fn componentise(name: &str, module: &[u8]) -> Vec<u8> {
@@ -102,5 +129,5 @@ fn componentise(name: &str, module: &[u8]) -> Vec<u8> {
         .validate(true)
         .module(module)
         .and_then(|mut encoder| encoder.encode())
-        .unwrap_or_else(|error| panic!("failed to make a component of {name}: {error:#}"))
+        .unwrap_or_else(|error| fail(&format!("{name} does not make a component: {error:#}")))
 }

@@ -24,17 +24,54 @@ mod tests {
     use super::*;
     use wit_component::DecodedWasm;
 
+    /// Names of what a component imports and exports.
+    fn surface(policy: &Policy) -> (Vec<String>, Vec<String>) {
+        let decoded = wit_component::decode(policy.bytes).expect("a valid component");
+        let DecodedWasm::Component(resolve, world) = decoded else {
+            panic!("{} is no component", policy.name);
+        };
+        let world = &resolve.worlds[world];
+        let imports = world.imports.keys().map(|key| resolve.name_world_key(key));
+        let exports = world.exports.keys().map(|key| resolve.name_world_key(key));
+        (imports.collect(), exports.collect())
+    }
+
     #[test]
     fn no_standard_policy_imports_anything_but_the_host() {
+        // Of `types`, a rescheduling policy takes the shape of a proposal: no function.
+        let offered = ["host", "types"].map(|it| format!("pointsman:policy/{it}@0.1.0-draft"));
         for policy in POLICIES {
-            let decoded = wit_component::decode(policy.bytes).expect("a valid component");
-            let DecodedWasm::Component(resolve, world) = decoded else {
-                panic!("{} is no component", policy.name);
-            };
-            let imports = resolve.worlds[world].imports.keys();
-            let names: Vec<String> = imports.map(|key| resolve.name_world_key(key)).collect();
-            let is_contract = |name: &String| name.starts_with("pointsman:policy/");
-            assert!(names.iter().all(is_contract), "{} imports {names:?}", policy.name);
+            let (imports, _) = surface(policy);
+            let is_offered = imports.iter().all(|name| offered.contains(name));
+            assert!(is_offered, "{} imports {imports:?}", policy.name);
+        }
+    }
+
+    #[test]
+    fn every_standard_policy_serves_the_slot_it_is_listed_for() {
+        for policy in POLICIES {
+            let (_, exports) = surface(policy);
+            for name in ["lifecycle", policy.slot] {
+                let name = format!("pointsman:policy/{name}@0.1.0-draft");
+                assert!(exports.contains(&name), "{} exports {exports:?}", policy.name);
+            }
+            let found = find(policy.name).expect("listed");
+            assert_eq!(
+                found.bytes.as_ptr(),
+                policy.bytes.as_ptr(),
+                "two are named {}",
+                policy.name
+            );
+        }
+        assert!(find("no-such-policy").is_none());
+    }
+
+    #[test]
+    fn every_standard_policy_says_for_which_contract_it_was_built() {
+        let section = b"\x10pointsman:policy0.1.0-draft";
+        for policy in POLICIES {
+            let is_stamped = policy.bytes.windows(section.len()).any(|window| window == section);
+            assert!(is_stamped, "{} is not stamped", policy.name);
         }
     }
 
@@ -42,6 +79,7 @@ mod tests {
     fn standard_policies_stay_small() {
         for policy in POLICIES {
             let kib = policy.bytes.len() / 1024;
+            println!("{}: {kib} KiB", policy.name);
             assert!(kib < 200, "{} has {kib} KiB", policy.name);
         }
     }

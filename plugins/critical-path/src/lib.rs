@@ -7,18 +7,14 @@ columns! {
     pub struct Task { tail_ms: Option }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {}
-
 #[derive(Debug)]
 pub struct CriticalPath;
 
 impl Queue for CriticalPath {
-    type Config = Config;
+    type Config = NoConfig;
     type Task = Task;
 
-    fn new(_: Config) -> Result<CriticalPath, String> {
+    fn new(_: NoConfig) -> Result<CriticalPath, String> {
         Ok(CriticalPath)
     }
 

@@ -3,6 +3,11 @@
 
 use serde::de::DeserializeOwned;
 
+/// For policies without configuration: any key is refused by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoConfig {}
+
 /// Parses `json`.
 ///
 /// # Errors
@@ -129,5 +134,12 @@ mod tests {
         ] {
             assert_eq!(parse::<Config>(json).map(|_| ()), Err(expected.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_policy_without_configuration_takes_no_key() {
+        assert_eq!(parse("{}"), Ok(NoConfig {}));
+        let expected = "config: unknown field `speed`, there are no fields";
+        assert_eq!(parse::<NoConfig>(r#"{"speed":1}"#), Err(expected.to_owned()));
     }
 }

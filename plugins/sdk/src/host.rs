@@ -28,6 +28,7 @@ pub enum Table {
 pub fn log(level: Level, message: &str) {
     match CALLS.get() {
         Some(calls) => (calls.log)(level, message),
+        None if cfg!(target_arch = "wasm32") => {}
         None => eprintln!("{level:?}: {message}"),
     }
 }

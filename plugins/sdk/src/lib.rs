@@ -56,6 +56,7 @@ pub mod glue;
 
 pub use about::{About, Discipline};
 pub use columns::{Columns, NoColumns, Value, kebab};
+pub use config::NoConfig;
 pub use policy::{Action, Proposal, Queue, Rescheduling, Scoring};
 
 /// The version of the contract that this SDK speaks; stamped into every policy.
@@ -64,8 +65,8 @@ pub const CONTRACT: &str = "0.1.0-draft";
 /// All that a policy usually needs.
 pub mod prelude {
     pub use crate::{
-        About, Action, Columns, Discipline, NoColumns, Proposal, Queue, Rescheduling, Scoring,
-        columns, export_queue, export_rescheduling, export_scoring, host,
+        About, Action, Columns, Discipline, NoColumns, NoConfig, Proposal, Queue, Rescheduling,
+        Scoring, columns, export_queue, export_rescheduling, export_scoring, host,
     };
 }
 
@@ -74,3 +75,7 @@ pub mod prelude {
 pub use wit_bindgen;
 
 include!(concat!(env!("OUT_DIR"), "/contract.rs"));
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -6,18 +6,14 @@ columns! {
     pub struct Task { expected_ms: Option }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {}
-
 #[derive(Debug)]
 pub struct ShortestFirst;
 
 impl Queue for ShortestFirst {
-    type Config = Config;
+    type Config = NoConfig;
     type Task = Task;
 
-    fn new(_: Config) -> Result<ShortestFirst, String> {
+    fn new(_: NoConfig) -> Result<ShortestFirst, String> {
         Ok(ShortestFirst)
     }
 

@@ -7,19 +7,15 @@ columns! {
     pub struct Worker { dispatched }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {}
-
 #[derive(Debug)]
 pub struct WeightedRoundRobin;
 
 impl Scoring for WeightedRoundRobin {
-    type Config = Config;
+    type Config = NoConfig;
     type Task = NoColumns;
     type Worker = Worker;
 
-    fn new(_: Config) -> Result<WeightedRoundRobin, String> {
+    fn new(_: NoConfig) -> Result<WeightedRoundRobin, String> {
         Ok(WeightedRoundRobin)
     }
 
