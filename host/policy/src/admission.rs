@@ -13,6 +13,7 @@ use crate::stats::Stats;
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::record::PolicyStamp;
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use wasmtime::component::Component;
 
@@ -134,11 +135,20 @@ impl Admission {
         Admission { engine, contract: Contract::new(), limits }
     }
 
-    /// Whether it may serve.
+    /// Whether it may serve. A panic of the tools that read and compile it is the candidate's
+    /// fault, not the host's end.
     ///
     /// # Errors
     /// The stage that it did not pass, and why.
     pub fn admit(
+        &self,
+        candidate: &Candidate<'_>,
+        compiler: &dyn Compiler,
+    ) -> Result<Admitted, Refusal> {
+        survive(Stage::Compile, || self.pass_stages(candidate, compiler))
+    }
+
+    fn pass_stages(
         &self,
         candidate: &Candidate<'_>,
         compiler: &dyn Compiler,
@@ -206,6 +216,12 @@ pub fn slot_of(bytes: &[u8]) -> Result<Slot, Refusal> {
     Contract::new().find_slot(&component).map_err(|error| Refusal::new(Stage::Contract, error))
 }
 
+fn survive<T>(stage: Stage, work: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Refusal::new(stage, "it is damaged, or so unusual that the compiler gives up on it"))
+    })
+}
+
 /// Accepts finished components as they are, and makes components of core modules.
 fn to_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     let refuse = |reason: &str| Err(Refusal::new(Stage::Format, reason));
@@ -214,8 +230,14 @@ fn to_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     }
     match bytes {
         [] => refuse("the file is empty"),
-        [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => Ok(Cow::Borrowed(bytes)),
-        [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => from_module(bytes).map(Cow::Owned),
+        [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => {
+            check_valid(bytes)?;
+            Ok(Cow::Borrowed(bytes))
+        }
+        [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => {
+            check_valid(bytes)?;
+            from_module(bytes).map(Cow::Owned)
+        }
         [b'\0', b'a', b's', b'm', ..] => refuse("the file ends within its WebAssembly header"),
         [0x7f, b'E', b'L', b'F', ..] => {
             refuse("it is machine code; drop the .wasm file, the host compiles it itself")
@@ -237,9 +259,29 @@ pub(crate) fn too_large(n: u64) -> String {
     format!("the file has {n} bytes; at most {MAX_FILE} are taken")
 }
 
+/// Before any other tool sees the bytes: not all of them expect damaged ones.
+fn check_valid(bytes: &[u8]) -> Result<(), Refusal> {
+    let mut validator = wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all());
+    match validator.validate_all(bytes) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let reason = format!("the file is incomplete or damaged: {error}");
+            Err(Refusal::new(Stage::Format, reason))
+        }
+    }
+}
+
 fn from_module(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let refuse =
-        |error: String| Err(Refusal::new(Stage::Format, explain_module_error(bytes, &error)));
+    let refuse = |error: String| Err(Refusal::new(Stage::Format, explain_module_error(&error)));
+    match wit_component::metadata::decode(bytes) {
+        Ok((Some(_), _)) => {}
+        Ok((None, _)) => {
+            let reason =
+                "it is a plain core module without a policy's types; build it with the SDK";
+            return Err(Refusal::new(Stage::Format, reason));
+        }
+        Err(error) => return refuse(format!("{error:#}")),
+    }
     let encoder = match wit_component::ComponentEncoder::default().module(bytes) {
         Ok(encoder) => encoder,
         Err(error) => return refuse(format!("{error:#}")),
@@ -247,10 +289,7 @@ fn from_module(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
     encoder.validate(true).encode().or_else(|error| refuse(format!("{error:#}")))
 }
 
-fn explain_module_error(bytes: &[u8], error: &str) -> String {
-    if error.contains("unexpected end") || error.contains("out of bounds") {
-        return format!("the file is incomplete or damaged: {error}");
-    }
+fn explain_module_error(error: &str) -> String {
     for wasi in ["wasi_snapshot_preview1", "wasi_unstable", "wasi:"] {
         if error.contains(wasi) {
             return format!(
@@ -259,14 +298,7 @@ fn explain_module_error(bytes: &[u8], error: &str) -> String {
             );
         }
     }
-    let has_types = matches!(wit_component::metadata::decode(bytes), Ok((Some(_), _)));
-    if has_types {
-        format!("the core module does not make a component: {error}")
-    } else {
-        format!(
-            "it is a plain core module without a policy's types; build it with the SDK ({error})"
-        )
-    }
+    format!("the core module does not make a component: {error}")
 }
 
 /// Guests that carry an interpreter say so in the producers section of one of their modules.
@@ -295,7 +327,8 @@ fn check_needs(component: &Component, limits: &Limits) -> Result<(), Refusal> {
     let Some(needs) = component.resources_required() else {
         return Err(Refusal::new(Stage::Contract, "it imports core modules or instances"));
     };
-    let memory = needs.max_initial_memory_size.unwrap_or(0);
+    const PAGE: u64 = 1 << 16;
+    let memory = needs.max_initial_memory_size.unwrap_or(0).saturating_mul(PAGE);
     if memory > limits.memory as u64 {
         let reason =
             format!("it starts with {memory} bytes of memory; the limit is {}", limits.memory);

@@ -111,8 +111,17 @@ impl Contract {
         let (_, world) =
             self.worlds.iter().find(|(it, _)| *it == slot).expect("each slot has its world");
         wit_component::targets(&self.resolve, *world, component)
-            .map_err(|error| ContractError::Types(format!("{error:#}")))
+            .map_err(|error| ContractError::Types(mismatch(&format!("{error:#}"))))
     }
+}
+
+/// The part of a validator's message that speaks of the policy: below the first line, which speaks
+/// of the component made for the comparison; without the offset in it.
+fn mismatch(message: &str) -> String {
+    let lines: Vec<&str> = message.lines().map(str::trim).collect();
+    let own = if lines.len() > 1 { &lines[1..] } else { &lines[..] };
+    let text = own.join(": ");
+    text.split(" (at offset").next().unwrap_or_default().to_owned()
 }
 
 impl Surface {

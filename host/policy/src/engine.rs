@@ -26,7 +26,8 @@ struct Inner {
     engine: Engine,
     linker: Linker<Guest>,
     is_busy: Arc<AtomicBool>,
-    ticker: Option<Ticker>,
+    /// Ticks as long as the engine lives.
+    _ticker: Option<Ticker>,
 }
 
 const TICK: Duration = Duration::from_millis(1);
@@ -41,14 +42,14 @@ impl PolicyEngine {
         let (engine, linker) = build()?;
         let is_busy = Arc::new(AtomicBool::new(false));
         let ticker = Ticker::start(engine.clone(), is_busy.clone()).map_err(EngineError::Ticker)?;
-        Ok(PolicyEngine(Arc::new(Inner { engine, linker, is_busy, ticker: Some(ticker) })))
+        Ok(PolicyEngine(Arc::new(Inner { engine, linker, is_busy, _ticker: Some(ticker) })))
     }
 
     /// An engine without threads, for calls that are limited by fuel.
     pub fn without_clock() -> Result<PolicyEngine, EngineError> {
         let (engine, linker) = build()?;
         let is_busy = Arc::new(AtomicBool::new(false));
-        Ok(PolicyEngine(Arc::new(Inner { engine, linker, is_busy, ticker: None })))
+        Ok(PolicyEngine(Arc::new(Inner { engine, linker, is_busy, _ticker: None })))
     }
 
     pub(crate) fn raw(&self) -> &Engine {
@@ -57,10 +58,6 @@ impl PolicyEngine {
 
     pub(crate) fn linker(&self) -> &Linker<Guest> {
         &self.0.linker
-    }
-
-    pub(crate) fn has_clock(&self) -> bool {
-        self.0.ticker.is_some()
     }
 
     /// Keeps the ticker fast.

@@ -106,7 +106,10 @@ impl Failure {
         }
         let message = match &guest.last_error {
             Some(said) => format!("{function} trapped: {said}"),
-            None => format!("{function} trapped: {trap}{place}"),
+            None => {
+                let trap = trap.to_string();
+                format!("{function} trapped: {}{place}", trap.trim_start_matches("wasm trap: "))
+            }
         };
         Failure::new(FailureKind::Trap, message)
     }

@@ -148,6 +148,14 @@ impl Generation {
         (generation, admitted.instance)
     }
 
+    /// The JSON that it was configured with.
+    pub fn config(&self) -> &str {
+        match &self.body {
+            Body::Native(_) => "{}",
+            Body::Guest { artefact, .. } => &artefact.config,
+        }
+    }
+
     /// `name version`, as messages name it.
     pub fn label(&self) -> String {
         format!("{} {}", self.name, self.version)

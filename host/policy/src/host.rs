@@ -169,6 +169,7 @@ impl PolicyHost {
             if std::mem::take(&mut ladder.is_changed) {
                 let view = SlotView {
                     serving: ladder.serving().clone(),
+                    native: ladder.native.clone(),
                     active: ladder.active.as_ref().map(|it| it.generation.clone()),
                     last_good: ladder.last_good.as_ref().map(|it| it.generation.clone()),
                     is_held: ladder.rung == Rung::Held,

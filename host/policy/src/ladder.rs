@@ -56,8 +56,8 @@ pub(crate) enum Rung {
 pub(crate) enum Change {
     /// Boxed: a prepared instance is large, and changes are rare.
     Activate(Arc<Generation>, Option<Box<Instance>>),
-    /// Back to the last good generation, if there is one.
-    RollBack,
+    /// Back to this generation.
+    RollBack(Arc<Generation>),
     OnFailure(OnFailure),
     /// Back to the native default.
     Unbind,
@@ -162,19 +162,13 @@ impl Ladder {
                 self.active = None;
                 self.last_good = None;
             }
-            Change::RollBack => {
-                if self.last_good.is_some() {
-                    self.active = self.last_good.take();
-                }
+            Change::RollBack(generation) => {
+                let before = self.last_good.take();
+                let before = before.filter(|it| it.generation.stamp == generation.stamp);
+                self.active = Some(before.unwrap_or_else(|| Runner::new(generation, None)));
             }
             Change::Activate(generation, instance) => {
-                let fresh = Runner {
-                    generation,
-                    health: Health::default(),
-                    instance: instance.map(|it| *it),
-                    spare: None,
-                };
-                let old = self.active.replace(fresh);
+                let old = self.active.replace(Runner::new(generation, instance.map(|it| *it)));
                 if let Some(old) = old.filter(|old| old.health.is_good(now)) {
                     self.last_good = Some(old);
                 }
@@ -384,6 +378,10 @@ impl Ladder {
 }
 
 impl Runner {
+    fn new(generation: Arc<Generation>, instance: Option<Instance>) -> Runner {
+        Runner { generation, health: Health::default(), instance, spare: None }
+    }
+
     fn round_limit(&self) -> Option<Duration> {
         match &self.generation.body {
             Body::Native(_) => None,

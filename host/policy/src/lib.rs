@@ -17,6 +17,15 @@ mod engine;
 mod clock;
 mod limits;
 
+// Where candidates come from.
+mod library;
+mod reload;
+mod status;
+mod folder;
+mod memory;
+mod cache;
+mod disk;
+
 // Who serves.
 mod host;
 mod ladder;
@@ -37,7 +46,15 @@ pub use generation::{Digest, Origin};
 pub use host::{FixedError, FixedPolicies, PolicyHost, Source};
 pub use incident::{Incident, IncidentKind};
 pub use ladder::OnFailure;
+pub use library::{
+    Binding, LibraryError, LibrarySettings, PolicyLibrary, RollbackError, RolledBack,
+    StandardPolicy, UseError,
+};
 pub use limits::{Limits, Metering, WALL_FACTOR};
 pub use manifest::ManifestError;
 pub use native::{NativePolicies, NativeQueue, NativeScoring};
 pub use probe::Trial;
+pub use status::{
+    Checked, ExplainError, FileStatus, GenerationStatus, LibraryStatus, RefusedStatus, SlotState,
+    SlotStatus,
+};

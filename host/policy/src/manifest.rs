@@ -54,11 +54,18 @@ impl Profile {
         }
     }
 
-    pub fn slot(&self) -> Slot {
+    pub fn worker_names(&self) -> Vec<&'static str> {
+        self.needs_worker().iter().map(|column| column.info().name).collect()
+    }
+
+    pub fn task_names(&self) -> Vec<&'static str> {
+        self.needs_task().iter().map(|column| column.info().name).collect()
+    }
+
+    pub fn is_node_local(&self) -> bool {
         match self {
-            Profile::Scoring(_) => Slot::Scoring,
-            Profile::Queue(_) => Slot::Queue,
-            Profile::Rescheduling(_) => Slot::Rescheduling,
+            Profile::Scoring(profile) => profile.node_local,
+            Profile::Queue(_) | Profile::Rescheduling(_) => false,
         }
     }
 

@@ -57,10 +57,9 @@ pub(crate) fn probe(
     let mut trial = Trial::default();
     let mut first = Vec::new();
     for batch in applicable(profile) {
-        let begun = Instant::now();
         first.push(call(used, profile, batch)?);
         if batch.n_rows == MANY {
-            trial = Trial { rows: MANY, took: begun.elapsed(), fuel: used.fuel_used() };
+            trial = measure(used, profile, MANY)?;
         }
     }
     let (mut fresh, again) = start().map_err(|refusal| refusal.reason)?;
@@ -81,6 +80,28 @@ pub(crate) fn probe(
     Ok(trial)
 }
 
+/// The median of several calls with `n_rows` ordinary rows.
+///
+/// # Errors
+/// The call failed.
+pub(crate) fn measure(
+    instance: &mut Instance,
+    profile: &Profile,
+    n_rows: usize,
+) -> Result<Trial, String> {
+    const N_CALLS: usize = 21;
+    let batch = Batch { what: "ordinary rows", n_rows, value: ordinary };
+    let arguments = Arguments::of(profile, &batch);
+    let mut times = Vec::with_capacity(N_CALLS);
+    for _ in 0..N_CALLS {
+        let begun = Instant::now();
+        arguments.call(instance, profile).map_err(|failure| failure.message)?;
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    Ok(Trial { rows: n_rows, took: times[N_CALLS / 2], fuel: instance.fuel_used() })
+}
+
 fn applicable(profile: &Profile) -> impl Iterator<Item = &'static Batch> {
     // `rank` is never called without rows.
     let least = match profile {
@@ -97,27 +118,54 @@ enum Answer {
     Proposals(Vec<Proposal>),
 }
 
+/// What one call is given.
+struct Arguments {
+    n_rows: usize,
+    task: Vec<f64>,
+    tasks: Vec<Vec<f64>>,
+    on_worker: Vec<u32>,
+    workers: Vec<Vec<f64>>,
+}
+
+impl Arguments {
+    fn of(profile: &Profile, batch: &Batch) -> Arguments {
+        let n_rows = batch.n_rows;
+        let tasks = |n_rows| columns(profile.needs_task(), task_kind, n_rows, batch.value);
+        // Rescheduling has many tasks on few workers.
+        let n_workers = match profile {
+            Profile::Scoring(_) => n_rows,
+            Profile::Queue(_) | Profile::Rescheduling(_) => n_rows.min(10),
+        };
+        let worker_of = |row: usize| match row % 5 {
+            4 => NO_WORKER,
+            _ => (row % n_workers) as u32,
+        };
+        Arguments {
+            n_rows,
+            task: tasks(1).iter().map(|column| column[0]).collect(),
+            tasks: tasks(n_rows),
+            on_worker: (0..n_rows).map(worker_of).collect(),
+            workers: columns(profile.needs_worker(), worker_kind, n_workers, batch.value),
+        }
+    }
+
+    fn call(&self, instance: &mut Instance, profile: &Profile) -> Result<Answer, Failure> {
+        const NOW_MS: f64 = 1_700_000_000_000.25;
+        let bits =
+            |numbers: Vec<f64>| Answer::Numbers(numbers.into_iter().map(f64::to_bits).collect());
+        let n_rows = self.n_rows;
+        match profile {
+            Profile::Scoring(_) => instance.score(&self.task, &self.workers, n_rows).map(bits),
+            Profile::Queue(_) => instance.rank(NOW_MS, &self.tasks, n_rows).map(bits),
+            Profile::Rescheduling(_) => instance
+                .review(NOW_MS, &self.tasks, &self.on_worker, &self.workers)
+                .map(Answer::Proposals),
+        }
+    }
+}
+
 fn call(instance: &mut Instance, profile: &Profile, batch: &Batch) -> Result<Answer, String> {
-    const NOW_MS: f64 = 1_700_000_000_000.25;
-    let bits = |numbers: Vec<f64>| Answer::Numbers(numbers.into_iter().map(f64::to_bits).collect());
-    let tasks = |n_rows| columns(profile.needs_task(), task_kind, n_rows, batch.value);
-    let workers = |n_rows| columns(profile.needs_worker(), worker_kind, n_rows, batch.value);
-    let n_rows = batch.n_rows;
-    let answer: Result<Answer, Failure> = match profile {
-        Profile::Scoring(_) => {
-            let task: Vec<f64> = tasks(1).iter().map(|column| column[0]).collect();
-            instance.score(&task, &workers(n_rows), n_rows).map(bits)
-        }
-        Profile::Queue(_) => instance.rank(NOW_MS, &tasks(n_rows), n_rows).map(bits),
-        Profile::Rescheduling(_) => {
-            let n_workers = n_rows.min(10);
-            let on_worker: Vec<u32> = (0..n_rows)
-                .map(|row| if row % 5 == 4 { NO_WORKER } else { (row % n_workers) as u32 })
-                .collect();
-            let reviewed = instance.review(NOW_MS, &tasks(n_rows), &on_worker, &workers(n_workers));
-            reviewed.map(Answer::Proposals)
-        }
-    };
+    let answer = Arguments::of(profile, batch).call(instance, profile);
     answer.map_err(|failure| format!("with {}: {failure}", batch.what))
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone)]
 pub(crate) struct SlotView {
     pub serving: Arc<Generation>,
+    pub native: Arc<Generation>,
     pub active: Option<Arc<Generation>>,
     pub last_good: Option<Arc<Generation>>,
     pub is_held: bool,

@@ -1,5 +1,4 @@
 //! Small guests for tests, written as WebAssembly text against the contract.
-#![expect(dead_code, reason = "each test file uses a part of it")]
 
 use pointsman_policy::{CONTRACT_FILES, PACKAGE, VERSION};
 use pointsman_scheduler::Slot;

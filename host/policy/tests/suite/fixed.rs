@@ -1,8 +1,6 @@
 //! A fixed host: real guests answer through the scheduler's trait.
 
-mod guests;
-
-use guests::Guest;
+use crate::guests::Guest;
 use pointsman_policy::{FixedError, FixedPolicies, Limits, OnFailure, PolicyHost, Source};
 use pointsman_scheduler::policies::{Action, Policies, Proposal};
 use std::sync::Arc;

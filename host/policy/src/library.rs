@@ -1,0 +1,435 @@
+//! The policy library: what is bound to each slot, what the drop-in folder offers, and the orders
+//! of operators. A cheap handle for any thread; the work is done in [`crate::reload`].
+
+use crate::admission::{Admission, LimitsByKind};
+use crate::cache::CompileCache;
+use crate::engine::{EngineError, PolicyEngine};
+use crate::generation::{ContentKey, Digest, Generation, Origin};
+use crate::host::{PolicyHost, native_names};
+use crate::ladder::{Change, OnFailure};
+use crate::limits::Limits;
+use crate::memory::{Choice, Kept, Memory, MemoryFolder};
+use crate::nearest::hint;
+use crate::reload::{FileVerdict, Refused};
+use crate::shared::{Handover, index, lock};
+use crate::time::HostTime;
+use pointsman_scheduler::Slot;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A policy that the caller carries.
+#[derive(Debug, Clone)]
+pub struct StandardPolicy {
+    pub name: String,
+    pub slot: Slot,
+    pub bytes: Cow<'static, [u8]>,
+}
+
+/// Where policies come from and are kept.
+#[derive(Debug, Clone, Default)]
+pub struct LibrarySettings {
+    /// The drop-in folder; need not exist. None: standard policies only.
+    pub directory: Option<PathBuf>,
+    /// Accepted and compiled policies are kept in `policies` and `policy-cache` below it. None:
+    /// nothing outlives the process.
+    pub data_dir: Option<PathBuf>,
+    pub standard: Vec<StandardPolicy>,
+    pub limits: LimitsByKind,
+}
+
+/// What the configuration says about a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// Stem of a file in the folder, else a standard policy's name, else a native one's.
+    pub component: String,
+    /// JSON, handed to `configure`.
+    pub config: String,
+    pub on_failure: OnFailure,
+    /// Only a file of this SHA-256 is taken.
+    pub sha256: Option<Digest>,
+    /// Imports that the host does not offer trap when called, instead of refusing the file.
+    pub wasi_traps: bool,
+    /// None: by the kind of guest.
+    pub limits: Option<Limits>,
+}
+
+impl Binding {
+    /// `component` without configuration and with every default.
+    pub fn to(component: impl Into<String>) -> Binding {
+        Binding {
+            component: component.into(),
+            config: "{}".to_owned(),
+            on_failure: OnFailure::default(),
+            sha256: None,
+            wasi_traps: false,
+            limits: None,
+        }
+    }
+
+    fn fingerprint(&self) -> Digest {
+        Digest::of(format!("{self:?}").as_bytes())
+    }
+}
+
+/// The library does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("no thread to admit policies on: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Why a policy is not put in force by hand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UseError {
+    #[error("there is no policy {name:?} for the slot {slot}{hint}")]
+    Unknown { name: String, slot: &'static str, hint: String },
+    #[error("nothing is bound to the slot {0}; bind a policy to it in the configuration first")]
+    Unbound(&'static str),
+}
+
+/// Why a slot is not rolled back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RollbackError {
+    #[error("the slot {0} is served by the host's own policy; there is nothing to roll back")]
+    NothingLoaded(&'static str),
+    #[error("the slot {0} has no earlier generation that worked")]
+    NothingBefore(&'static str),
+}
+
+/// What a roll-back does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolledBack {
+    /// Name and version that served, and that will serve from the next round on.
+    pub from: String,
+    pub to: String,
+    pub to_generation: u32,
+}
+
+/// What one slot is to be and what came of it.
+#[derive(Default)]
+pub(crate) struct SlotWork {
+    pub binding: Option<Binding>,
+    /// Admit again though content and configuration are the same.
+    pub is_forced: bool,
+    /// Take what was rolled back or given up, because somebody asks for it.
+    pub is_unparked: bool,
+    pub installed: Option<Installed>,
+    pub refused: Option<Refused>,
+    pub quarantined: BTreeSet<ContentKey>,
+    pub warning: Option<String>,
+}
+
+/// What was last handed to the driver.
+#[derive(Clone)]
+pub(crate) struct Installed {
+    pub component: String,
+    /// None: a native policy.
+    pub key: Option<ContentKey>,
+    pub origin: Origin,
+    /// To serve on when the file goes.
+    pub bytes: Option<crate::folder::Content>,
+}
+
+pub(crate) struct Work {
+    pub requested: u64,
+    pub finished: u64,
+    pub is_stopped: bool,
+    pub slots: [SlotWork; 3],
+    pub memory: Memory,
+    pub files: Vec<FileVerdict>,
+    pub folder_error: Option<String>,
+}
+
+impl Work {
+    pub fn slot(&mut self, slot: Slot) -> &mut SlotWork {
+        &mut self.slots[index(slot)]
+    }
+}
+
+type Waker = Arc<dyn Fn() + Send + Sync>;
+
+pub(crate) struct Library {
+    pub admission: Admission,
+    pub cache: CompileCache,
+    pub kept: MemoryFolder,
+    pub directory: Option<PathBuf>,
+    pub standard: Vec<StandardPolicy>,
+    pub handover: Arc<Handover>,
+    work: Mutex<Work>,
+    /// Somebody asked for a pass, or to stop.
+    pub wake: Condvar,
+    /// A pass has ended.
+    pub settled: Condvar,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Library {
+    pub fn work(&self) -> MutexGuard<'_, Work> {
+        lock(&self.work)
+    }
+
+    /// Hands a change to the driver and wakes it.
+    pub fn hand_over(&self, slot: Slot, change: Change) {
+        self.handover.push(slot, change);
+        let waker = lock(&self.waker).clone();
+        if let Some(waker) = waker {
+            waker();
+        }
+    }
+
+    /// Notes what the driver has given up, and what it serves instead.
+    pub fn note_quarantined(&self, work: &mut Work) {
+        for generation in self.handover.take_quarantined() {
+            let Some(key) = generation.key else { continue };
+            let slot = generation.slot;
+            let active = self.handover.view(slot).and_then(|view| view.active);
+            let slot_work = work.slot(slot);
+            slot_work.quarantined.insert(key);
+            let is_installed = slot_work.installed.as_ref().and_then(|it| it.key) == Some(key);
+            if let (true, Some(active)) = (is_installed, active)
+                && active.key != Some(key)
+            {
+                slot_work.installed = Some(self.installed(&active));
+            }
+        }
+    }
+
+    /// `generation` as what is installed.
+    fn installed(&self, generation: &Generation) -> Installed {
+        Installed {
+            component: generation.component.clone(),
+            key: generation.key,
+            origin: generation.origin.clone(),
+            bytes: generation.key.and_then(|key| self.kept.read(key.digest)),
+        }
+    }
+}
+
+/// Stops the admission thread when the last handle goes.
+struct Handle(Arc<Library>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.work().is_stopped = true;
+        self.0.wake.notify_all();
+    }
+}
+
+/// The handle. Cheap to clone; every method is quick, but for [`Self::settle`],
+/// [`Self::explain`], [`Self::check`] and [`Self::bench`].
+#[derive(Clone)]
+pub struct PolicyLibrary(Arc<Handle>);
+
+impl PolicyHost {
+    /// A host whose policies come from a library. The host goes to the thread that plans. Nothing
+    /// is bound yet: native policies serve.
+    ///
+    /// # Errors
+    /// The WebAssembly engine or a thread does not start.
+    pub fn start(settings: LibrarySettings) -> Result<(PolicyHost, PolicyLibrary), LibraryError> {
+        let handover = Arc::new(Handover::default());
+        let below = |name: &str| settings.data_dir.as_ref().map(|it| it.join(name));
+        let kept = MemoryFolder::new(below("policies"));
+        let memory = kept.load();
+        let library = Arc::new(Library {
+            admission: Admission::new(PolicyEngine::with_clock()?, settings.limits),
+            cache: CompileCache::new(below("policy-cache")),
+            kept,
+            directory: settings.directory,
+            standard: settings.standard,
+            handover: handover.clone(),
+            work: Mutex::new(Work {
+                requested: 0,
+                finished: 0,
+                is_stopped: false,
+                slots: Default::default(),
+                memory,
+                files: Vec::new(),
+                folder_error: None,
+            }),
+            wake: Condvar::new(),
+            settled: Condvar::new(),
+            waker: Mutex::new(None),
+        });
+        crate::reload::spawn(library.clone()).map_err(LibraryError::Thread)?;
+        let host = PolicyHost::with(HostTime::real(), Some(handover));
+        Ok((host, PolicyLibrary(Arc::new(Handle(library)))))
+    }
+}
+
+impl PolicyLibrary {
+    pub(crate) fn library(&self) -> &Library {
+        &self.0.0
+    }
+
+    /// Called, from the library's thread, whenever a change waits for the driver's next round.
+    pub fn set_waker(&self, waker: impl Fn() + Send + Sync + 'static) {
+        *lock(&self.library().waker) = Some(Arc::new(waker));
+    }
+
+    /// Sets what the configuration binds to `slot`; None: nothing, the native default serves. An
+    /// unchanged binding does nothing; a changed one ends a choice made with [`Self::use_policy`].
+    pub fn bind(&self, slot: Slot, binding: Option<Binding>) {
+        let library = self.library();
+        let mut work = library.work();
+        let fingerprint = binding.as_ref().map(Binding::fingerprint);
+        let choice = &mut work.memory.slot_mut(slot).choice;
+        if choice.as_ref().is_some_and(|choice| Some(choice.binding) != fingerprint) {
+            *choice = None;
+            library.kept.save(&work.memory);
+        }
+        let slot_work = work.slot(slot);
+        if slot_work.binding == binding {
+            return;
+        }
+        match (&slot_work.binding, &binding) {
+            (_, None) => {
+                slot_work.installed = None;
+                slot_work.refused = None;
+                slot_work.warning = None;
+                library.hand_over(slot, Change::Unbind);
+            }
+            (old, Some(new)) => {
+                let sandbox = |it: &Binding| (it.wasi_traps, it.limits);
+                slot_work.is_forced |= old
+                    .as_ref()
+                    .is_some_and(|old| sandbox(old) != sandbox(new) || old.sha256 != new.sha256);
+                library.hand_over(slot, Change::OnFailure(new.on_failure));
+            }
+        }
+        slot_work.binding = binding;
+        request(library, &mut work);
+    }
+
+    /// Looks at the folder again, soon, on the library's thread. Cheap; calls in a row are one.
+    pub fn rescan(&self) {
+        let library = self.library();
+        request(library, &mut library.work());
+    }
+
+    /// Waits until everything asked for so far is decided: admitted and handed to the driver, or
+    /// refused. False: not within `patience`.
+    pub fn settle(&self, patience: Duration) -> bool {
+        let library = self.library();
+        let deadline = Instant::now() + patience;
+        let mut work = library.work();
+        let asked = work.requested;
+        while work.finished < asked {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = library.settled.wait_timeout(work, left);
+            work = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Puts the policy `name` in force instead of the bound one, over restarts, until the slot's
+    /// binding changes or [`Self::use_bound`]. `config` is JSON; None: the binding's own
+    /// configuration for the bound policy, else none. Takes content again that was rolled back or
+    /// given up. Whether it was admitted shows in the status after [`Self::settle`].
+    ///
+    /// # Errors
+    /// There is no such policy, or nothing is bound to the slot.
+    pub fn use_policy(&self, slot: Slot, name: &str, config: Option<&str>) -> Result<(), UseError> {
+        let library = self.library();
+        let mut work = library.work();
+        let Some(binding) = work.slot(slot).binding.clone() else {
+            return Err(UseError::Unbound(slot.name()));
+        };
+        let known = library.names(slot, &work);
+        if !known.iter().any(|it| it == name) {
+            let hint = hint(name, known.iter().map(String::as_str));
+            return Err(UseError::Unknown { name: name.to_owned(), slot: slot.name(), hint });
+        }
+        let is_bound = name == binding.component;
+        let own = if is_bound { binding.config.as_str() } else { "{}" };
+        work.memory.slot_mut(slot).choice = Some(Choice {
+            component: name.to_owned(),
+            config: config.unwrap_or(own).to_owned(),
+            binding: binding.fingerprint(),
+        });
+        let slot_work = work.slot(slot);
+        slot_work.is_unparked = true;
+        slot_work.refused = None;
+        library.kept.save(&work.memory);
+        request(library, &mut work);
+        Ok(())
+    }
+
+    /// Ends a choice made with [`Self::use_policy`].
+    pub fn use_bound(&self, slot: Slot) {
+        let library = self.library();
+        let mut work = library.work();
+        if work.memory.slot_mut(slot).choice.take().is_some() {
+            library.kept.save(&work.memory);
+            request(library, &mut work);
+        }
+    }
+
+    /// Back to the generation that served before, from the next round on. The content that serves
+    /// now is not taken again until it changes or [`Self::use_policy`] asks for it.
+    ///
+    /// # Errors
+    /// There is nothing to roll back, or nothing to roll back to.
+    pub fn rollback(&self, slot: Slot) -> Result<RolledBack, RollbackError> {
+        let library = self.library();
+        let mut work = library.work();
+        let view = library.handover.view(slot);
+        let Some(active) = view.as_ref().and_then(|view| view.active.clone()) else {
+            return Err(RollbackError::NothingLoaded(slot.name()));
+        };
+        let Some(before) = view.and_then(|view| view.last_good) else {
+            return Err(RollbackError::NothingBefore(slot.name()));
+        };
+        let remembered = work.memory.slot_mut(slot);
+        remembered.parked.extend(active.key);
+        if let Some(key) = before.key {
+            remembered.parked.remove(&key);
+            remembered.keep(Kept {
+                component: before.component.clone(),
+                digest: key.digest,
+                config: before.config().to_owned(),
+            });
+        }
+        work.slot(slot).installed = Some(library.installed(&before));
+        library.kept.save(&work.memory);
+        let rolled_back = RolledBack {
+            from: active.label(),
+            to: before.label(),
+            to_generation: before.stamp.generation,
+        };
+        library.hand_over(slot, Change::RollBack(before));
+        Ok(rolled_back)
+    }
+}
+
+fn request(library: &Library, work: &mut Work) {
+    work.requested += 1;
+    library.wake.notify_all();
+}
+
+impl Library {
+    /// Every name by which a policy for `slot` could be bound.
+    pub fn names(&self, slot: Slot, work: &Work) -> Vec<String> {
+        let files = work.files.iter().map(|file| file.component.clone());
+        let fresh = self.directory.iter().flat_map(|path| std::fs::read_dir(path).into_iter());
+        let fresh = fresh.flatten().filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let is_policy = path.extension().is_some_and(|it| it == "wasm");
+            is_policy.then(|| Some(path.file_stem()?.to_str()?.to_owned())).flatten()
+        });
+        let standard = self.standard.iter().filter(|it| it.slot == slot).map(|it| it.name.clone());
+        let native = native_names(slot).into_iter().map(str::to_owned);
+        let kept = work.memory.slot(slot).kept.iter().map(|kept| kept.component.clone());
+        let all: BTreeSet<String> =
+            files.chain(fresh).chain(standard).chain(native).chain(kept).collect();
+        all.into_iter().collect()
+    }
+}

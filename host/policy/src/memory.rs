@@ -1,0 +1,277 @@
+//! What the library remembers over restarts: the last generation number, overrides, parked
+//! contents, and the accepted files that serve even when the folder no longer has them.
+
+use crate::disk::{make_private_dir, write_whole};
+use crate::folder::Content;
+use crate::generation::{ContentKey, Digest};
+use crate::shared::index;
+use pointsman_scheduler::Slot;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// The active one and its predecessor.
+const MAX_KEPT: usize = 2;
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Memory {
+    /// The largest generation number given.
+    pub generation: u32,
+    pub slots: [SlotMemory; 3],
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct SlotMemory {
+    pub choice: Option<Choice>,
+    /// Contents that have served, the latest first.
+    pub kept: Vec<Kept>,
+    /// Contents rolled back.
+    pub parked: BTreeSet<ContentKey>,
+}
+
+/// A policy chosen by hand instead of the bound one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub component: String,
+    pub config: String,
+    /// The binding that it overrides; another binding ends it.
+    pub binding: Digest,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub component: String,
+    pub digest: Digest,
+    pub config: String,
+}
+
+impl SlotMemory {
+    /// Notes that this content serves now.
+    pub fn keep(&mut self, kept: Kept) {
+        self.kept.retain(|it| *it != kept);
+        self.kept.insert(0, kept);
+        self.kept.truncate(MAX_KEPT);
+    }
+}
+
+impl Memory {
+    pub fn slot(&self, slot: Slot) -> &SlotMemory {
+        &self.slots[index(slot)]
+    }
+
+    pub fn slot_mut(&mut self, slot: Slot) -> &mut SlotMemory {
+        &mut self.slots[index(slot)]
+    }
+}
+
+/// The folder that holds it; without one, nothing outlives the process.
+pub(crate) struct MemoryFolder {
+    folder: Option<PathBuf>,
+}
+
+const STATE: &str = "library.json";
+
+#[derive(Serialize, Deserialize)]
+struct StoredMemory {
+    generation: u32,
+    slots: BTreeMap<String, StoredSlot>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredSlot {
+    #[serde(default, rename = "override")]
+    choice: Option<StoredChoice>,
+    #[serde(default)]
+    kept: Vec<StoredKept>,
+    /// Digests of content and configuration.
+    #[serde(default)]
+    parked: Vec<(String, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredChoice {
+    component: String,
+    config: String,
+    binding: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredKept {
+    component: String,
+    digest: String,
+    config: String,
+}
+
+impl MemoryFolder {
+    pub fn new(folder: Option<PathBuf>) -> MemoryFolder {
+        let folder = folder.filter(|folder| match make_private_dir(folder) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!("accepted policies are not kept in {}: {error}", folder.display());
+                false
+            }
+        });
+        MemoryFolder { folder }
+    }
+
+    /// What is unreadable counts as forgotten, with a warning.
+    pub fn load(&self) -> Memory {
+        let Some(path) = self.folder.as_ref().map(|folder| folder.join(STATE)) else {
+            return Memory::default();
+        };
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Memory::default(),
+            Err(error) => {
+                tracing::warn!("{} cannot be read: {error}", path.display());
+                return Memory::default();
+            }
+        };
+        match serde_json::from_slice::<StoredMemory>(&text) {
+            Ok(stored) => stored.read(),
+            Err(error) => {
+                tracing::warn!("{} is damaged and is not used: {error}", path.display());
+                Memory::default()
+            }
+        }
+    }
+
+    pub fn save(&self, memory: &Memory) {
+        let Some(folder) = &self.folder else {
+            return;
+        };
+        let text = serde_json::to_vec_pretty(&StoredMemory::of(memory))
+            .expect("strings and numbers are always JSON");
+        if let Err(error) = write_whole(&folder.join(STATE), &text) {
+            tracing::warn!("the policy library's state cannot be written: {error}");
+        }
+    }
+
+    pub fn keep(&self, content: &Content) {
+        let Some(path) = self.path(content.digest) else {
+            return;
+        };
+        if !path.exists()
+            && let Err(error) = write_whole(&path, &content.bytes)
+        {
+            tracing::warn!("an accepted policy cannot be kept: {error}");
+        }
+    }
+
+    /// The bytes kept under `digest`, if they are still what they were.
+    pub fn read(&self, digest: Digest) -> Option<Content> {
+        let bytes = std::fs::read(self.path(digest)?).ok()?;
+        (Digest::of(&bytes) == digest).then(|| Content { bytes: bytes.into(), digest })
+    }
+
+    /// Removes what no slot keeps.
+    pub fn prune(&self, memory: &Memory) {
+        let entries = self.folder.as_ref().and_then(|folder| std::fs::read_dir(folder).ok());
+        let kept: BTreeSet<Digest> =
+            memory.slots.iter().flat_map(|slot| &slot.kept).map(|kept| kept.digest).collect();
+        for entry in entries.into_iter().flatten().flatten() {
+            let digest = entry.file_name().to_str().and_then(Digest::parse);
+            if digest.is_some_and(|digest| !kept.contains(&digest)) {
+                // What cannot be removed costs space only.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn path(&self, digest: Digest) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(digest.to_string()))
+    }
+}
+
+impl StoredMemory {
+    fn of(memory: &Memory) -> StoredMemory {
+        let slots =
+            Slot::ALL.map(|slot| (slot.name().to_owned(), StoredSlot::of(memory.slot(slot))));
+        StoredMemory { generation: memory.generation, slots: slots.into() }
+    }
+
+    fn read(self) -> Memory {
+        let mut memory = Memory { generation: self.generation, ..Memory::default() };
+        for (name, stored) in self.slots {
+            if let Some(slot) = Slot::find(&name) {
+                *memory.slot_mut(slot) = stored.read();
+            }
+        }
+        memory
+    }
+}
+
+impl StoredSlot {
+    fn of(slot: &SlotMemory) -> StoredSlot {
+        StoredSlot {
+            choice: slot.choice.as_ref().map(|choice| StoredChoice {
+                component: choice.component.clone(),
+                config: choice.config.clone(),
+                binding: choice.binding.to_string(),
+            }),
+            kept: slot
+                .kept
+                .iter()
+                .map(|kept| StoredKept {
+                    component: kept.component.clone(),
+                    digest: kept.digest.to_string(),
+                    config: kept.config.clone(),
+                })
+                .collect(),
+            parked: slot
+                .parked
+                .iter()
+                .map(|key| (key.digest.to_string(), key.config.to_string()))
+                .collect(),
+        }
+    }
+
+    /// Leaves out what is not a digest.
+    fn read(self) -> SlotMemory {
+        let choice = self.choice.and_then(|choice| {
+            let binding = Digest::parse(&choice.binding)?;
+            Some(Choice { component: choice.component, config: choice.config, binding })
+        });
+        let kept = self.kept.into_iter().filter_map(|kept| {
+            let digest = Digest::parse(&kept.digest)?;
+            Some(Kept { component: kept.component, digest, config: kept.config })
+        });
+        let parked = self.parked.into_iter().filter_map(|(digest, config)| {
+            Some(ContentKey { digest: Digest::parse(&digest)?, config: Digest::parse(&config)? })
+        });
+        SlotMemory { choice, kept: kept.collect(), parked: parked.collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn what_was_saved_is_loaded_and_a_damaged_file_counts_as_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = MemoryFolder::new(Some(folder.path().to_owned()));
+        let content = Content { bytes: Arc::from(&b"bytes"[..]), digest: Digest::of(b"bytes") };
+        let mut memory = Memory { generation: 7, ..Memory::default() };
+        let slot = memory.slot_mut(Slot::Queue);
+        slot.keep(Kept { component: "a".into(), digest: content.digest, config: "{}".into() });
+        slot.parked.insert(ContentKey::new(Digest::of(b"x"), "{}"));
+        slot.choice = Some(Choice {
+            component: "b".into(),
+            config: "{}".into(),
+            binding: Digest::of(b"binding"),
+        });
+        store.save(&memory);
+        assert_eq!(store.load(), memory);
+        store.keep(&content);
+        store.keep(&Content { bytes: Arc::from(&b"other"[..]), digest: Digest::of(b"other") });
+        store.prune(&memory);
+        assert!(store.read(content.digest).is_some());
+        assert!(store.read(Digest::of(b"other")).is_none());
+        std::fs::write(folder.path().join(content.digest.to_string()), b"changed").unwrap();
+        assert!(store.read(content.digest).is_none(), "changed bytes are not taken");
+        std::fs::write(folder.path().join(STATE), b"{\"gener").unwrap();
+        assert_eq!(store.load(), Memory::default());
+    }
+}

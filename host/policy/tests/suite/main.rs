@@ -1,0 +1,8 @@
+//! Policies as the host meets them: real guests, real files, hostile ones included.
+
+mod guests;
+
+mod admission;
+mod fixed;
+mod ladder;
+mod library;
