@@ -1,0 +1,95 @@
+//! `[policies]`: which component serves each slot, and what it may use up.
+
+use super::section::Section;
+use pointsman_policy::OnFailure;
+use pointsman_scheduler::Slot;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoliciesSection {
+    /// The drop-in folder.
+    pub directory: PathBuf,
+    pub scoring: SlotBinding,
+    pub queue: SlotBinding,
+    pub rescheduling: SlotBinding,
+    pub limits: [LimitSettings; 2],
+}
+
+/// What serves a slot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SlotBinding {
+    /// `<directory>/<component>.wasm`, else the standard policy of that name.
+    pub component: String,
+    pub on_failure: OnFailure,
+    /// Only a component with this SHA-256 is accepted.
+    pub sha256: Option<String>,
+    /// Handed to the policy's `configure`.
+    pub config: serde_json::Value,
+}
+
+/// For compiled guests, then for interpreted ones.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LimitSettings {
+    pub cpu_per_call: Duration,
+    pub memory: u64,
+}
+
+impl PoliciesSection {
+    pub fn binding(&self, slot: Slot) -> &SlotBinding {
+        match slot {
+            Slot::Scoring => &self.scoring,
+            Slot::Queue => &self.queue,
+            Slot::Rescheduling => &self.rescheduling,
+        }
+    }
+}
+
+pub(super) fn read(section: &mut Section) -> PoliciesSection {
+    PoliciesSection {
+        directory: PathBuf::from(section.text("directory", "policies")),
+        scoring: section.with("scoring", |it| read_slot(it, "weighted-score")),
+        queue: section.with("queue", |it| read_slot(it, "priority-ageing")),
+        rescheduling: section.with("rescheduling", |it| read_slot(it, "threshold")),
+        limits: section.with("limits", read_limits),
+    }
+}
+
+fn read_slot(section: &mut Section, component: &str) -> SlotBinding {
+    let choices = [
+        ("last_good", OnFailure::LastGood),
+        ("builtin", OnFailure::Builtin),
+        ("hold", OnFailure::Hold),
+    ];
+    let component = section.text("component", component);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if component.is_empty() || component.starts_with('.') || !component.chars().all(is_plain) {
+        let remedy = "use the file's name without folder and .wasm: letters, digits, '-', '_', '.'";
+        section.refuse("component", format!("{component:?} is no component name"), remedy);
+    }
+    let sha256 = section.optional_text("sha256");
+    let is_digest = |text: &String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if sha256.as_ref().is_some_and(|text| !is_digest(text)) {
+        section.refuse("sha256", "is no SHA-256", "write the 64 hexadecimal digits of the file");
+    }
+    SlotBinding {
+        component,
+        on_failure: section.choice("on_failure", &choices, OnFailure::LastGood),
+        sha256: sha256.map(|text| text.to_lowercase()),
+        config: section.json("config"),
+    }
+}
+
+fn read_limits(section: &mut Section) -> [LimitSettings; 2] {
+    let defaults = [("compiled", 5, 16u64 << 20), ("interpreted", 50, 128 << 20)];
+    defaults.map(|(kind, ms, memory)| {
+        let mut section = section.section(kind);
+        let range = Duration::from_millis(1)..=Duration::from_secs(10);
+        let cpu_per_call = section.duration("cpu_per_call", range, Duration::from_millis(ms));
+        let memory = section.memory("memory", memory);
+        if !(1 << 20..=4 << 30).contains(&memory) {
+            section.refuse("memory", "is out of range", "use 1MiB to 4GiB");
+        }
+        LimitSettings { cpu_per_call, memory }
+    })
+}

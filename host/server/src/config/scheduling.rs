@@ -1,0 +1,99 @@
+//! `[heartbeat]`, `[retry]`, `[queues]`, `[retention]`, `[rescheduling]`: the scheduler's settings.
+
+use super::section::Section;
+use pointsman_scheduler::Settings;
+use pointsman_scheduler::settings::{Discipline, Heartbeat, QueueSettings, Rescheduling, Retry};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+const MS: Duration = Duration::from_millis(1);
+
+pub(super) fn read(root: &mut Section) -> Settings {
+    let defaults = Settings::default();
+    Settings {
+        heartbeat: root.with("heartbeat", |it| read_heartbeat(it, &defaults.heartbeat)),
+        retry: root.with("retry", |it| read_retry(it, &defaults.retry)),
+        queues: root.with("queues", read_queues),
+        rescheduling: root.with("rescheduling", |it| read_rescheduling(it, &defaults.rescheduling)),
+        retention_finished: root.with("retention", |it| {
+            it.whole("finished", 1..=100_000_000, defaults.retention_finished)
+        }),
+        max_placements_per_round: defaults.max_placements_per_round,
+    }
+}
+
+fn read_heartbeat(section: &mut Section, defaults: &Heartbeat) -> Heartbeat {
+    let range = 10 * MS..=DAY;
+    let heartbeat = Heartbeat {
+        interval: section.duration("interval", range.clone(), defaults.interval),
+        suspect_after: section.duration("suspect_after", range.clone(), defaults.suspect_after),
+        lost_after: section.duration("lost_after", range, defaults.lost_after),
+    };
+    if heartbeat.interval * 2 > heartbeat.suspect_after {
+        let problem = "is less than two intervals, so one late heartbeat would make a suspect";
+        section.refuse("suspect_after", problem, "raise it, or lower heartbeat.interval");
+    }
+    if heartbeat.suspect_after >= heartbeat.lost_after {
+        let problem = "is not longer than suspect_after";
+        section.refuse("lost_after", problem, "raise it, or lower heartbeat.suspect_after");
+    }
+    heartbeat
+}
+
+fn read_retry(section: &mut Section, defaults: &Retry) -> Retry {
+    let count = |number: u64| u32::try_from(number).expect("the range is checked");
+    let max_retries = count(section.whole("max_retries", 0..=100, defaults.max_retries.into()));
+    let losses = section.whole("max_worker_losses", 0..=100, defaults.max_worker_losses.into());
+    let mut backoff = section.section("backoff");
+    let base = backoff.duration("base", Duration::ZERO..=DAY, defaults.base);
+    let factor = backoff.number("factor", 1.0..=100.0, defaults.factor);
+    let cap = backoff.duration("cap", Duration::ZERO..=DAY, defaults.cap);
+    if cap < base {
+        backoff.refuse("cap", "is shorter than base", "raise it, or lower retry.backoff.base");
+    }
+    Retry { max_retries, max_worker_losses: count(losses), base, factor, cap }
+}
+
+fn read_queues(section: &mut Section) -> BTreeMap<String, QueueSettings> {
+    let mut queues = BTreeMap::new();
+    let mut names = section.keys();
+    if !names.iter().any(|name| name == "default") {
+        names.push("default".to_owned());
+    }
+    for name in names {
+        let settings = read_queue(&mut section.section(&name));
+        if pointsman_protocol::name::parse_name(&name).is_err() {
+            let remedy = "use 1 to 200 characters without '/' and control characters";
+            section.refuse(&name, "is no name for a queue", remedy);
+        }
+        queues.insert(name, settings);
+    }
+    queues
+}
+
+fn read_queue(section: &mut Section) -> QueueSettings {
+    let disciplines = [
+        ("greedy", Some(Discipline::Greedy)),
+        ("strict", Some(Discipline::Strict)),
+        ("backfill", Some(Discipline::Backfill)),
+    ];
+    QueueSettings {
+        limit: Some(section.whole("limit", 1..=100_000_000, 1_000_000)),
+        discipline: section.choice("discipline", &disciplines, None),
+    }
+}
+
+fn read_rescheduling(section: &mut Section, defaults: &Rescheduling) -> Rescheduling {
+    let count = |number: u64| u32::try_from(number).expect("the range is checked");
+    Rescheduling {
+        cool_down: section.duration("cool_down", SECOND..=DAY, defaults.cool_down),
+        rate_per_minute: count(section.whole(
+            "rate_per_minute",
+            0..=1_000_000,
+            defaults.rate_per_minute.into(),
+        )),
+        per_worker: count(section.whole("per_worker", 0..=1000, defaults.per_worker.into())),
+    }
+}

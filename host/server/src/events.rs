@@ -1,0 +1,136 @@
+//! The event log: the newest events in a ring, numbered without gaps. Readers pull from it at their
+//! own pace, so that a stalled one costs nothing; one that falls out of the ring is told so.
+
+use crate::read_model::ReadModel;
+use pointsman_protocol::events::{EventBody, PublicEvent, Views};
+use pointsman_protocol::timestamp::Timestamp;
+use pointsman_scheduler::{Notice, Record, Time};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
+use tokio::sync::watch;
+
+/// Events kept for readers that resume.
+pub const KEPT: usize = 65_536;
+
+#[derive(Debug)]
+pub enum LoggedEvent {
+    Record(Record),
+    Notice(Notice),
+    /// Made by the server itself: configuration and policy news.
+    Public(EventBody),
+}
+
+#[derive(Debug)]
+pub struct EventLog {
+    ring: Mutex<Ring>,
+    newest: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+pub struct Ring {
+    events: VecDeque<(Time, LoggedEvent)>,
+    /// Number of the newest event; 0 before the first.
+    newest: u64,
+}
+
+/// Why events cannot be had from where a reader wants to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfRing;
+
+impl Ring {
+    pub fn push(&mut self, at: Time, event: LoggedEvent) {
+        if self.events.len() == KEPT {
+            self.events.pop_front();
+        }
+        self.events.push_back((at, event));
+        self.newest += 1;
+    }
+}
+
+impl Default for EventLog {
+    fn default() -> EventLog {
+        EventLog { ring: Mutex::default(), newest: watch::Sender::new(0) }
+    }
+}
+
+impl EventLog {
+    /// For a batch: readers are woken by `wake` afterwards.
+    pub fn append(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().expect("nobody panics while holding the ring")
+    }
+
+    pub fn wake(&self) {
+        let newest = self.append().newest;
+        self.newest.send_replace(newest);
+    }
+
+    /// One event of the server's own.
+    pub fn publish(&self, at: Time, body: EventBody) {
+        self.append().push(at, LoggedEvent::Public(body));
+        self.wake();
+    }
+
+    pub fn newest(&self) -> u64 {
+        self.append().newest
+    }
+
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// At most `max` events after number `after`, as they are shown, and the number reached.
+    ///
+    /// # Errors
+    /// If the reader is too far behind.
+    pub fn read(
+        &self,
+        model: &ReadModel,
+        after: u64,
+        max: usize,
+    ) -> Result<(Vec<PublicEvent>, u64), OutOfRing> {
+        let ring = self.append();
+        let oldest = ring.newest - ring.events.len() as u64;
+        if after < oldest || after > ring.newest {
+            return Err(OutOfRing);
+        }
+        let mut events = Vec::new();
+        let mut reached = after;
+        for (at, event) in ring.events.range((after - oldest) as usize..).take(max) {
+            reached += 1;
+            let body = match event {
+                LoggedEvent::Record(record) => EventBody::from_record(record, &Shown(model, *at)),
+                LoggedEvent::Notice(notice) => Some(EventBody::from(notice)),
+                LoggedEvent::Public(body) => Some(body.clone()),
+            };
+            if let Some(body) = body {
+                events.push(PublicEvent { n: reached, at: Timestamp(*at), body });
+            }
+        }
+        Ok((events, reached))
+    }
+}
+
+/// The model as the source of views: an event shows its row as it is when the event is read, which
+/// is the event's state or a later one.
+struct Shown<'a>(&'a ReadModel, Time);
+
+impl Views for Shown<'_> {
+    fn task(&self, task: pointsman_scheduler::TaskId) -> Option<pointsman_protocol::api::TaskView> {
+        self.0.task_row(task, None)
+    }
+
+    fn job(&self, job: pointsman_scheduler::JobId) -> Option<pointsman_protocol::api::JobView> {
+        self.0.job_view(job)
+    }
+
+    fn worker(
+        &self,
+        worker: pointsman_scheduler::WorkerId,
+    ) -> Option<pointsman_protocol::api::WorkerView> {
+        self.0.worker_view(worker, self.1)
+    }
+
+    fn queue(&self, queue: &str) -> Option<pointsman_protocol::api::QueueView> {
+        self.0.queue_view(queue)
+    }
+}

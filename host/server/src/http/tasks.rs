@@ -1,0 +1,107 @@
+//! Tasks: lists, one task, why it waits, cancelling, retrying.
+
+use super::App;
+use super::answer::{Answered, Failure, ok, unexpected};
+use super::query::{Query, path_id};
+use axum::Json;
+use axum::extract::{Path, State};
+use pointsman_protocol::api::{
+    CancelTaskResponse, ExplanationView, Page, RetryResponse, TaskView, WireTaskState,
+};
+use pointsman_protocol::problem::Problem;
+use pointsman_scheduler::explain::Reason;
+use pointsman_scheduler::record::TaskState;
+use pointsman_scheduler::{Answer, Event, TaskId};
+use std::collections::BTreeMap;
+
+use crate::read_model::TaskFilter;
+
+pub async fn list(State(app): State<App>, mut query: Query) -> Answered<Page<TaskView>> {
+    let limit = query.limit()?;
+    let after: Option<TaskId> = query.parse("cursor")?;
+    let filter = TaskFilter {
+        state: query.parse::<WireTaskState>("state")?.map(TaskState::from),
+        queue: query.take("queue"),
+        worker: query.parse("worker")?,
+        job: query.parse("job")?,
+        text: query.take("text"),
+    };
+    query.finish()?;
+    let (ids, pending, has_more) = {
+        let model = app.model.read();
+        let (tasks, has_more) = model.page(&filter, after, limit);
+        let ids: Vec<TaskId> = tasks.iter().map(|task| task.added.id).collect();
+        let is_pending = |task: &&&crate::read_model::Task| task.status.state == TaskState::Pending;
+        let pending: Vec<TaskId> = tasks.iter().filter(is_pending).map(|it| it.added.id).collect();
+        (ids, pending, has_more)
+    };
+    let reasons = reasons(&app, pending).await;
+    let model = app.model.read();
+    let next_cursor = if has_more { ids.last().map(ToString::to_string) } else { None };
+    let items = ids.iter().filter_map(|id| model.task_row(*id, reasons.get(id))).collect();
+    ok(Page { items, next_cursor })
+}
+
+/// Reasons of waiting tasks, asked of the driver once; without it lists go on without reasons.
+async fn reasons(app: &App, pending: Vec<TaskId>) -> BTreeMap<TaskId, Reason> {
+    if pending.is_empty() {
+        return BTreeMap::new();
+    }
+    let asked = app.driver.query(move |scheduler, _, _| {
+        let reason = |id: TaskId| scheduler.reason(id).map(|reason| (id, reason));
+        pending.into_iter().filter_map(reason).collect()
+    });
+    match tokio::time::timeout(REASON_PATIENCE, asked).await {
+        Ok(Ok(reasons)) => reasons,
+        Ok(Err(_)) | Err(_) => BTreeMap::new(),
+    }
+}
+
+/// Reads go on while the driver waits for a failing store.
+const REASON_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+
+pub async fn show(State(app): State<App>, Path(id): Path<String>) -> Answered<TaskView> {
+    let id: TaskId = path_id(&id)?;
+    let reasons = reasons(&app, vec![id]).await;
+    let view = app.model.read().task_whole(id, reasons.get(&id));
+    view.map(Json).ok_or_else(|| unknown(id))
+}
+
+pub(super) fn unknown(id: TaskId) -> Failure {
+    Failure(Problem::new(404, "unknown_task", format!("no task {id}")))
+}
+
+pub async fn explain(State(app): State<App>, Path(id): Path<String>) -> Answered<ExplanationView> {
+    let id: TaskId = path_id(&id)?;
+    let explained =
+        app.driver.query(move |scheduler, policies, now| scheduler.explain(now, id, policies));
+    let explanation = explained.await?.ok_or_else(|| unknown(id))?;
+    let mut terms = app.policies.terms(&explanation);
+    let model = app.model.read();
+    ok(ExplanationView::new(&explanation, &*model, |verdict| {
+        terms.remove(&verdict.worker).unwrap_or_default()
+    }))
+}
+
+pub async fn cancel(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Answered<CancelTaskResponse> {
+    let task: TaskId = path_id(&id)?;
+    match app.driver.request(|request| Event::CancelTask { request, task }).await? {
+        Answer::Cancelled { state, stopping } => {
+            ok(CancelTaskResponse { state: state.into(), stopping })
+        }
+        Answer::Refused(refusal) => Err(Failure::from(&refusal)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub async fn retry(State(app): State<App>, Path(id): Path<String>) -> Answered<RetryResponse> {
+    let task: TaskId = path_id(&id)?;
+    match app.driver.request(|request| Event::RetryTask { request, task }).await? {
+        Answer::Retried { n_revived } => ok(RetryResponse { n_revived }),
+        Answer::Refused(refusal) => Err(Failure::from(&refusal)),
+        other => Err(unexpected(&other)),
+    }
+}

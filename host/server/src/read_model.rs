@@ -1,0 +1,359 @@
+//! What GET and the event stream are served from: a fold of the durable records and of volatile
+//! notices. Nobody sees here what a crash could take back.
+
+use pointsman_protocol::api::{
+    Counts, JobView, Lookup, QueueView, TaskExtras, TaskView, WorkerExtras, WorkerView,
+};
+use pointsman_scheduler::event::{Feedback, Measurements};
+use pointsman_scheduler::explain::Reason;
+use pointsman_scheduler::record::{
+    JobRecord, Snapshot, TaskAdded, TaskState, TaskStatus, WorkerRecord, WorkerState,
+};
+use pointsman_scheduler::settings::QueueSettings;
+use pointsman_scheduler::{JobId, Notice, Record, TaskId, Time, WorkerId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Shared by the store's thread, which writes, and requests, which read.
+#[derive(Debug, Clone, Default)]
+pub struct SharedReadModel {
+    model: Arc<RwLock<ReadModel>>,
+}
+
+impl SharedReadModel {
+    pub fn new(model: ReadModel) -> SharedReadModel {
+        SharedReadModel { model: Arc::new(RwLock::new(model)) }
+    }
+
+    pub fn read(&self) -> RwLockReadGuard<'_, ReadModel> {
+        self.model.read().expect("nobody panics while holding the model")
+    }
+
+    pub fn write(&self) -> RwLockWriteGuard<'_, ReadModel> {
+        self.model.write().expect("nobody panics while holding the model")
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct ReadModel {
+    pub jobs: BTreeMap<JobId, Job>,
+    pub tasks: BTreeMap<TaskId, Task>,
+    pub workers: BTreeMap<WorkerId, Worker>,
+    /// Paused or not.
+    pub queues: BTreeMap<String, Queue>,
+    pub in_state: [BTreeSet<TaskId>; TaskState::ALL.len()],
+}
+
+#[derive(Debug)]
+pub struct Job {
+    pub record: JobRecord,
+    pub counts: Counts,
+    pub tasks: BTreeSet<TaskId>,
+}
+
+#[derive(Debug)]
+pub struct Task {
+    pub added: TaskAdded,
+    pub status: TaskStatus,
+    pub feedback: Option<Feedback>,
+}
+
+#[derive(Debug)]
+pub struct Worker {
+    pub record: WorkerRecord,
+    pub state: WorkerState,
+    pub measurements: Option<Measurements>,
+    pub last_heartbeat: Option<Time>,
+    /// Tasks with a current attempt there.
+    pub holds: BTreeSet<TaskId>,
+}
+
+#[derive(Debug, Default)]
+pub struct Queue {
+    pub paused: bool,
+    pub settings: QueueSettings,
+    pub pending: u64,
+    pub placed: u64,
+}
+
+/// What a list of tasks is restricted to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TaskFilter {
+    pub state: Option<TaskState>,
+    pub queue: Option<String>,
+    pub worker: Option<WorkerId>,
+    pub job: Option<JobId>,
+    /// A part of the name.
+    pub text: Option<String>,
+}
+
+impl ReadModel {
+    pub fn from_snapshot(snapshot: &Snapshot) -> ReadModel {
+        let mut model = ReadModel::default();
+        let jobs = snapshot.jobs.iter().cloned().map(Record::Job);
+        let workers = snapshot.workers.iter().cloned().map(Record::Worker);
+        let queues = snapshot.queues.iter().cloned().map(Record::Queue);
+        jobs.chain(workers).chain(queues).for_each(|record| model.apply(&record));
+        for (added, status) in &snapshot.tasks {
+            model.apply(&Record::TaskAdded(added.clone()));
+            model.apply(&Record::Task(added.id, status.clone()));
+        }
+        model
+    }
+
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Job(job) => match self.jobs.get_mut(&job.id) {
+                Some(known) => known.record = job.clone(),
+                None => {
+                    let (counts, tasks) = (Counts::default(), BTreeSet::new());
+                    self.jobs.insert(job.id, Job { record: job.clone(), counts, tasks });
+                }
+            },
+            Record::JobForgotten(id) => {
+                self.jobs.remove(id);
+            }
+            Record::TaskAdded(added) => self.add_task(added),
+            Record::Task(id, status) => self.set_status(*id, status),
+            Record::TaskForgotten(id) => self.forget_task(*id),
+            Record::Worker(record) => match self.workers.get_mut(&record.id) {
+                Some(worker) => {
+                    worker.state = record.state;
+                    worker.record = record.clone();
+                }
+                None => {
+                    let worker = Worker {
+                        state: record.state,
+                        record: record.clone(),
+                        measurements: None,
+                        last_heartbeat: None,
+                        holds: BTreeSet::new(),
+                    };
+                    self.workers.insert(record.id, worker);
+                }
+            },
+            Record::WorkerForgotten(id) => {
+                self.workers.remove(id);
+            }
+            Record::Queue(queue) => {
+                self.queues.entry(queue.name.clone()).or_default().paused = queue.paused;
+            }
+            // Keys are answered by the scheduler.
+            Record::Key(_) | Record::KeyForgotten(_) => {}
+        }
+    }
+
+    fn add_task(&mut self, added: &TaskAdded) {
+        let status = TaskStatus { next_attempt: 1, ..TaskStatus::default() };
+        self.in_state[status.state as usize].insert(added.id);
+        if let Some(job) = self.jobs.get_mut(&added.job) {
+            job.counts.add(status.state);
+            job.tasks.insert(added.id);
+        }
+        self.queues.entry(added.spec.queue.clone()).or_default().pending += 1;
+        self.tasks.insert(added.id, Task { added: added.clone(), status, feedback: None });
+    }
+
+    fn set_status(&mut self, id: TaskId, status: &TaskStatus) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let old = std::mem::replace(&mut task.status, status.clone());
+        let (from, to) = (old.state, status.state);
+        let was_on = old.current().map(|attempt| attempt.worker);
+        let is_on = status.current().map(|attempt| attempt.worker);
+        if !to.is_placed() {
+            task.feedback = None;
+        }
+        if from != to {
+            self.in_state[from as usize].remove(&id);
+            self.in_state[to as usize].insert(id);
+            if let Some(job) = self.jobs.get_mut(&task.added.job) {
+                job.counts.remove(from);
+                job.counts.add(to);
+            }
+            if let Some(queue) = self.queues.get_mut(&task.added.spec.queue) {
+                queue.count(from, to);
+            }
+        }
+        if was_on != is_on {
+            if let Some(worker) = was_on.and_then(|id| self.workers.get_mut(&id)) {
+                worker.holds.remove(&id);
+            }
+            if let Some(worker) = is_on.and_then(|id| self.workers.get_mut(&id)) {
+                worker.holds.insert(id);
+            }
+        }
+    }
+
+    fn forget_task(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.remove(&id) else { return };
+        self.in_state[task.status.state as usize].remove(&id);
+        if let Some(job) = self.jobs.get_mut(&task.added.job) {
+            job.tasks.remove(&id);
+            // A job that goes whole keeps its counts until it is gone itself.
+            job.counts.remove(task.status.state);
+        }
+    }
+
+    pub fn apply_notice(&mut self, at: Time, notice: &Notice) {
+        match notice {
+            Notice::WorkerMeasured { worker, measurements } => {
+                if let Some(worker) = self.workers.get_mut(worker) {
+                    worker.measurements = Some(*measurements);
+                    worker.last_heartbeat = Some(at);
+                }
+            }
+            Notice::WorkerState { worker, state } => {
+                if let Some(worker) = self.workers.get_mut(worker) {
+                    worker.state = *state;
+                }
+            }
+            Notice::Feedback { attempt, feedback } => {
+                if let Some(task) = self.tasks.get_mut(&attempt.task) {
+                    task.feedback = Some(feedback.clone());
+                }
+            }
+            Notice::StaleReport { .. }
+            | Notice::PolicySwapped(_)
+            | Notice::PolicyFailed { .. }
+            | Notice::Rescheduling { .. } => {}
+        }
+    }
+
+    /// The configured queues; those that are configured no more stay while they have tasks.
+    pub fn set_queues(&mut self, settings: &BTreeMap<String, QueueSettings>) {
+        for (name, settings) in settings {
+            self.queues.entry(name.clone()).or_default().settings = settings.clone();
+        }
+        self.queues
+            .retain(|name, queue| settings.contains_key(name) || queue.pending + queue.placed > 0);
+    }
+
+    pub fn counts(&self) -> Counts {
+        let n = |state: TaskState| self.in_state[state as usize].len() as u64;
+        Counts {
+            pending: n(TaskState::Pending),
+            assigned: n(TaskState::Assigned),
+            running: n(TaskState::Running),
+            succeeded: n(TaskState::Succeeded),
+            failed: n(TaskState::Failed),
+            skipped: n(TaskState::Skipped),
+            cancelled: n(TaskState::Cancelled),
+        }
+    }
+
+    /// Up to `limit` tasks after `after` that pass, in id order, and whether there are more.
+    pub fn page(
+        &self,
+        filter: &TaskFilter,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> (Vec<&Task>, bool) {
+        let from = TaskId(after.map_or(0, |id| id.0 + 1));
+        let passes = |task: &&Task| {
+            let status = &task.status;
+            filter.state.is_none_or(|state| status.state == state)
+                && filter.job.is_none_or(|job| task.added.job == job)
+                && filter.queue.as_ref().is_none_or(|queue| task.added.spec.queue == *queue)
+                && filter.worker.is_none_or(|worker| {
+                    status.attempts.last().is_some_and(|attempt| attempt.worker == worker)
+                })
+                && filter.text.as_ref().is_none_or(|text| task.added.spec.name.contains(text))
+        };
+        let narrowed = match (filter.job, filter.state) {
+            (Some(job), _) => Some(self.jobs.get(&job).map(|job| &job.tasks)),
+            (None, Some(state)) => Some(Some(&self.in_state[state as usize])),
+            (None, None) => None,
+        };
+        let mut found: Vec<&Task> = match narrowed {
+            Some(ids) => ids
+                .into_iter()
+                .flat_map(|ids| ids.range(from..))
+                .filter_map(|id| self.tasks.get(id))
+                .filter(passes)
+                .take(limit + 1)
+                .collect(),
+            None => self
+                .tasks
+                .range(from..)
+                .map(|(_, task)| task)
+                .filter(passes)
+                .take(limit + 1)
+                .collect(),
+        };
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        (found, has_more)
+    }
+
+    pub fn task_row(&self, id: TaskId, reason: Option<&Reason>) -> Option<TaskView> {
+        let task = self.tasks.get(&id)?;
+        let extras = TaskExtras { reason, feedback: task.feedback.as_ref() };
+        Some(TaskView::row(&task.added, &task.status, extras, self))
+    }
+
+    pub fn task_whole(&self, id: TaskId, reason: Option<&Reason>) -> Option<TaskView> {
+        let task = self.tasks.get(&id)?;
+        let extras = TaskExtras { reason, feedback: task.feedback.as_ref() };
+        Some(TaskView::whole(&task.added, &task.status, extras, self))
+    }
+
+    pub fn job_view(&self, id: JobId) -> Option<JobView> {
+        let job = self.jobs.get(&id)?;
+        let mut view = JobView::new(&job.record, job.counts);
+        view.n_tasks = view.n_tasks.max(job.tasks.len() as u32);
+        Some(view)
+    }
+
+    pub fn worker_view(&self, id: WorkerId, now: Time) -> Option<WorkerView> {
+        let worker = self.workers.get(&id)?;
+        let mut free = pointsman_scheduler::resources::Free::all_of(&worker.record.capacity);
+        for task in worker.holds.iter().filter_map(|id| self.tasks.get(id)) {
+            if let Some(attempt) = task.status.current() {
+                free.take_exactly(&task.added.spec.request, &attempt.devices);
+            }
+        }
+        let extras = WorkerExtras {
+            state: Some(worker.state),
+            free: Some(&free),
+            measurements: worker.measurements,
+            silent_for: worker.last_heartbeat.map(|at| now.since(at)),
+            n_running: worker.holds.len() as u64,
+        };
+        Some(WorkerView::new(&worker.record, extras))
+    }
+
+    pub fn queue_view(&self, name: &str) -> Option<QueueView> {
+        let queue = self.queues.get(name)?;
+        Some(QueueView {
+            name: name.to_owned(),
+            paused: queue.paused,
+            pending: queue.pending,
+            placed: queue.placed,
+            limit: queue.settings.limit,
+            discipline: queue.settings.discipline.map(Into::into),
+        })
+    }
+}
+
+impl Queue {
+    fn count(&mut self, from: TaskState, to: TaskState) {
+        self.pending -= u64::from(from == TaskState::Pending);
+        self.placed -= u64::from(from.is_placed());
+        self.pending += u64::from(to == TaskState::Pending);
+        self.placed += u64::from(to.is_placed());
+    }
+}
+
+impl Lookup for ReadModel {
+    fn worker_name(&self, worker: WorkerId) -> Option<String> {
+        self.workers.get(&worker).map(|worker| worker.record.name.clone())
+    }
+
+    fn task_name(&self, task: TaskId) -> Option<String> {
+        self.tasks.get(&task).map(|task| task.added.spec.name.clone())
+    }
+
+    fn task_state(&self, task: TaskId) -> Option<TaskState> {
+        self.tasks.get(&task).map(|task| task.status.state)
+    }
+}

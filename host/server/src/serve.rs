@@ -1,0 +1,272 @@
+//! Puts a host together and runs it: store, recovery, policies, driver, HTTP, what is watched.
+
+use crate::clock::Clock;
+use crate::config::{Config, LoadError, StoreBackend};
+use crate::driver::{Driver, Handle};
+use crate::events::EventLog;
+use crate::http::guard::{Guard, TokenError};
+use crate::http::{App, router};
+use crate::logs::Logs;
+use crate::outbox::Outboxes;
+use crate::policy_desk::{PolicyDesk, library_settings};
+use crate::read_model::{ReadModel, SharedReadModel};
+use crate::release::Releaser;
+use crate::reload::ConfigReloader;
+use crate::watch::Watch;
+use arc_swap::ArcSwap;
+use pointsman_policy::{LibraryError, PolicyHost};
+use pointsman_scheduler::record::Snapshot;
+use pointsman_scheduler::{Scheduler, Term, Time};
+use pointsman_store::{MemoryStore, SqliteStore, Store, StoreError, StoreWriter};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What to run.
+#[derive(Debug, Clone, Default)]
+pub struct ServeOptions {
+    pub config: Config,
+    /// The file it was read from: watched, and applied again when it changes.
+    pub config_path: Option<PathBuf>,
+}
+
+/// A host that runs.
+pub struct Host {
+    address: SocketAddr,
+    app: App,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    driver: std::thread::JoinHandle<()>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Config(#[from] LoadError),
+    #[error("failed to make the data folder {path}")]
+    DataDir { path: PathBuf, source: std::io::Error },
+    #[error("failed to open the store: {0}")]
+    Store(#[from] StoreError),
+    #[error("failed to start the policy engine")]
+    Policies(#[from] LibraryError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error("failed to listen on {address}; is another host running there?")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("failed to start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// The first policies are waited for this long; native ones decide until then.
+const POLICY_PATIENCE: Duration = Duration::from_secs(20);
+/// Requests in flight at the end are waited for this long.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs a host until `shutdown` is done. `ready` is called with its address.
+///
+/// # Errors
+/// What kept it from starting.
+pub async fn serve(
+    options: ServeOptions,
+    ready: impl FnOnce(SocketAddr),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let host = Host::start(options).await?;
+    ready(host.address());
+    shutdown.await;
+    host.stop().await;
+    Ok(())
+}
+
+impl Host {
+    /// Starts a host; it runs when this returns.
+    ///
+    /// # Errors
+    /// What kept it from starting.
+    pub async fn start(options: ServeOptions) -> Result<Host, ServeError> {
+        let config = options.config;
+        let guard = Guard::load(&config.auth)?;
+        let data_dir = config.server.data_dir.clone();
+        make_private(&data_dir)
+            .map_err(|source| ServeError::DataDir { path: data_dir.clone(), source })?;
+        let mut store = open_store(&config)?;
+        let term = store.begin_term()?;
+        let snapshot = store.load()?;
+        let clock = Clock::starting_after(newest_time(&snapshot));
+        let settings = library_settings(&config.policies, Some(&data_dir));
+        let (policies, library) = PolicyHost::start(settings)?;
+        let desk = PolicyDesk::new(library.clone(), clock);
+        desk.bind_all(&config.policies);
+        let waiting = library.clone();
+        // A panic there has been told by its own thread.
+        let _ = tokio::task::spawn_blocking(move || waiting.settle(POLICY_PATIENCE)).await;
+        let logs = Logs::open(data_dir.join("logs"))
+            .map_err(|source| ServeError::DataDir { path: data_dir.join("logs"), source })?;
+        let mut model = ReadModel::from_snapshot(&snapshot);
+        model.set_queues(&config.settings.queues);
+        let releaser = Releaser {
+            model: SharedReadModel::new(model),
+            events: Arc::new(EventLog::default()),
+            outboxes: Arc::new(Outboxes::new(term)),
+            logs: Arc::new(logs),
+        };
+        let (driver, driver_thread, store_health) =
+            start_driver(&config, store, term, snapshot, clock, policies, releaser.clone())?;
+        let nudge = driver.clone();
+        library.set_waker(move || nudge.nudge());
+        let app = App {
+            driver,
+            model: releaser.model,
+            events: releaser.events,
+            outboxes: releaser.outboxes,
+            logs: releaser.logs,
+            policies: desk,
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            config_problem: Arc::new(ArcSwap::from_pointee(None)),
+            store: store_health,
+            clock,
+            term,
+        };
+        Host::listen(app, guard, options.config_path, driver_thread).await
+    }
+
+    async fn listen(
+        app: App,
+        guard: Guard,
+        config_path: Option<PathBuf>,
+        driver: std::thread::JoinHandle<()>,
+    ) -> Result<Host, ServeError> {
+        let (listen, policy_folder) = {
+            let config = app.config.load();
+            (config.server.listen, config.policies.directory.clone())
+        };
+        let failed = |source| ServeError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (stop, stopped) = watch::channel(false);
+        let routes = router(app.clone(), guard.listening_on(address));
+        let mut http_stopped = stopped.clone();
+        let mut tasks = vec![tokio::spawn(async move {
+            let stopped = async move {
+                // Also when the sender is gone.
+                let _ = http_stopped.wait_for(|stop| *stop).await;
+            };
+            if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await
+            {
+                tracing::error!(%error, "failed to serve");
+            }
+        })];
+        let desk = app.policies.clone();
+        tasks.push(until_stopped(stopped.clone(), async move {
+            let mut watch = Watch::new(&policy_folder);
+            loop {
+                watch.changed().await;
+                desk.look_again();
+            }
+        }));
+        if let Some(path) = config_path {
+            let reloader = ConfigReloader::new(app.clone(), path);
+            tasks.push(until_stopped(stopped, reloader.run()));
+        }
+        tracing::info!(%address, term = app.term.0, "listening");
+        Ok(Host { address, app, stop, tasks, driver })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Ends the host: no new requests, then the driver, then the store's last commit.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.app.driver.stop().await;
+        for task in self.tasks {
+            // Polls and streams of clients that stay would hold it for ever.
+            let mut task = task;
+            if tokio::time::timeout(STOP_PATIENCE, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+        let driver = self.driver;
+        // A panic there has been told by its own thread.
+        let _ = tokio::task::spawn_blocking(move || driver.join()).await;
+    }
+}
+
+fn until_stopped(
+    mut stopped: watch::Receiver<bool>,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        tokio::select! {
+            () = work => {}
+            _ = stopped.wait_for(|stop| *stop) => {}
+        }
+    })
+}
+
+fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn open_store(config: &Config) -> Result<Box<dyn Store>, StoreError> {
+    Ok(match config.store {
+        StoreBackend::Memory => Box::new(MemoryStore::new()),
+        StoreBackend::Sqlite => {
+            Box::new(SqliteStore::open(&config.server.data_dir.join("store.sqlite"))?)
+        }
+    })
+}
+
+fn start_driver(
+    config: &Config,
+    store: Box<dyn Store>,
+    term: Term,
+    snapshot: Snapshot,
+    clock: Clock,
+    policies: PolicyHost,
+    releaser: Releaser,
+) -> Result<(Handle, std::thread::JoinHandle<()>, Arc<pointsman_store::Health>), ServeError> {
+    let mut first = Vec::new();
+    let scheduler = Scheduler::recover(
+        config.settings.clone(),
+        seed(term),
+        term,
+        clock.now(),
+        snapshot,
+        &mut first,
+    );
+    let writer = StoreWriter::spawn(store, term, move |batches| releaser.release(batches))
+        .map_err(ServeError::Thread)?;
+    let health = writer.health();
+    let driver = Driver { scheduler, policies, clock, writer, first };
+    let (handle, thread) = driver.spawn().map_err(ServeError::Thread)?;
+    Ok((handle, thread, health))
+}
+
+/// Only jitter depends on it.
+fn seed(term: Term) -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    pointsman_scheduler::time::nanos(since_epoch) ^ term.0.rotate_left(32)
+}
+
+/// The newest time in the store: the host's clock begins no earlier.
+fn newest_time(snapshot: &Snapshot) -> Time {
+    let of_tasks = snapshot.tasks.iter().map(|(added, status)| {
+        let attempts = status.attempts.iter().map(|it| it.ended.unwrap_or(it.assigned));
+        let others = [Some(added.submitted), status.ended, status.ready_since];
+        others.into_iter().flatten().chain(attempts).max().unwrap_or(Time::ZERO)
+    });
+    let of_jobs = snapshot.jobs.iter().map(|job| job.ended.unwrap_or(job.submitted));
+    of_tasks.chain(of_jobs).max().unwrap_or(Time::ZERO)
+}
