@@ -13,5 +13,6 @@ pub mod report;
 pub mod contender;
 pub mod seconds;
 
+mod world;
 mod decimal;
 mod trace;

@@ -38,7 +38,7 @@ pub struct Row {
     /// From ready to the first start, over the tasks that ran.
     pub mean_wait_ns: u64,
     pub max_wait_ns: u64,
-    /// Mean over the tasks that ran of max(1, (wait + run) / max(run, 10 s)).
+    /// Mean over the tasks that succeeded of max(1, (end − ready) / max(run time, 10 s)).
     pub mean_bounded_slowdown: f64,
     /// Core time that attempts held, as a part of what the workers had during the makespan.
     pub utilisation: f64,
@@ -47,6 +47,9 @@ pub struct Row {
     pub n_other: usize,
     /// Attempts beyond the first of a task.
     pub n_repeats: u64,
+    /// Calls that a policy failed; others decided in its place, so that the numbers are not its own.
+    pub n_policy_failures: u64,
+    pub first_policy_failure: Option<String>,
     /// Equal for equal runs.
     pub trace_hash: String,
 }
@@ -55,9 +58,9 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ReportError {
     #[error("job {job:?} cannot be run")]
-    Graph { job: String, source: GraphError },
+    Graph { job: String, source: Box<GraphError> },
     #[error("failed to simulate {contender}")]
-    Simulate { contender: String, source: SimulateError },
+    Simulate { contender: String, source: Box<SimulateError> },
 }
 
 /// Shorter run times do not count as shorter in a bounded slowdown.
@@ -75,7 +78,7 @@ pub fn run(
     let mut report = Report::without_contenders(workload, &options.cluster)?;
     for contender in contenders {
         let run = simulate(workload, options, contender.policies.as_mut()).map_err(|source| {
-            ReportError::Simulate { contender: contender.name.clone(), source }
+            ReportError::Simulate { contender: contender.name.clone(), source: Box::new(source) }
         })?;
         report.contenders.push(Row::of(&contender.name, workload, &options.cluster, &run));
     }
@@ -85,8 +88,10 @@ pub fn run(
 impl Report {
     fn without_contenders(workload: &Workload, cluster: &Cluster) -> Result<Report, ReportError> {
         let shape_of = |job: &crate::workload::WorkJob| {
-            Shape::of(job)
-                .map_err(|source| ReportError::Graph { job: job.spec.name.clone(), source })
+            Shape::of(job).map_err(|source| ReportError::Graph {
+                job: job.spec.name.clone(),
+                source: Box::new(source),
+            })
         };
         let shapes = workload.jobs.iter().map(shape_of).collect::<Result<Vec<Shape>, _>>()?;
         let critical_path = shapes.iter().map(|shape| shape.critical_path).max().unwrap_or(0);
@@ -125,7 +130,10 @@ impl Row {
         let makespan = last.0.saturating_sub(first.0);
         let waits: Vec<u64> = tasks().filter_map(wait).collect();
         let total_wait: u128 = waits.iter().copied().map(u128::from).sum();
-        let slowdowns: Vec<f64> = tasks().filter_map(bounded_slowdown).collect();
+        let slowdowns: Vec<f64> = tasks()
+            .zip(workload.jobs.iter().flat_map(|job| &job.run_times))
+            .filter_map(bounded_slowdown)
+            .collect();
         let n_succeeded = tasks().filter(|task| task.state == TaskState::Succeeded).count();
         let held: f64 = run
             .jobs
@@ -145,6 +153,16 @@ impl Row {
             n_succeeded,
             n_other: tasks().count() - n_succeeded,
             n_repeats: tasks().map(|task| u64::from(task.n_attempts.saturating_sub(1))).sum(),
+            n_policy_failures: run.n_policy_failures,
+            first_policy_failure: run.first_policy_failure.as_ref().map(|(at, incident)| {
+                let at = format_millis(at.0);
+                format!(
+                    "{} {} at {at} s: {}",
+                    incident.slot.name(),
+                    incident.name,
+                    incident.message
+                )
+            }),
             trace_hash: format!("{:016x}", run.trace_hash),
         }
     }
@@ -155,11 +173,10 @@ fn wait(task: &TaskRun) -> Option<u64> {
     task.started.map(|started| started.0.saturating_sub(task.ready.0))
 }
 
-fn bounded_slowdown(task: &TaskRun) -> Option<f64> {
-    let started = task.started?;
-    let ran = task.ended.0.saturating_sub(started.0);
+fn bounded_slowdown((task, run_time): (&TaskRun, &u64)) -> Option<f64> {
     let response = task.ended.0.saturating_sub(task.ready.0);
-    Some((response as f64 / ran.max(SLOWDOWN_BOUND_NS) as f64).max(1.0))
+    let slowdown = response as f64 / (*run_time).max(SLOWDOWN_BOUND_NS) as f64;
+    (task.state == TaskState::Succeeded).then_some(slowdown.max(1.0))
 }
 
 fn saturating(ns: u128) -> u64 {
@@ -197,6 +214,11 @@ impl fmt::Display for Report {
                 write!(f, "  {:>1$}", cell, width(column))?;
             }
             writeln!(f)?;
+        }
+        for row in self.contenders.iter().filter(|row| row.n_policy_failures > 0) {
+            let first = row.first_policy_failure.as_deref().unwrap_or_default();
+            let n_failures = row.n_policy_failures;
+            writeln!(f, "\n{}: {n_failures} policy calls failed; the first, {first}", row.name)?;
         }
         Ok(())
     }

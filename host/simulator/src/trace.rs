@@ -15,7 +15,7 @@ impl Trace {
     }
 
     pub fn note(&mut self, now: Time, effect: &Effect) {
-        write!(self, "{} {effect:?}\n", now.0).expect("hashing does not fail");
+        writeln!(self, "{} {effect:?}", now.0).expect("hashing does not fail");
     }
 
     pub fn hash(&self) -> u64 {

@@ -1,16 +1,25 @@
 //! Policies in a few lines of Rust: one order of tasks, all workers alike.
 
+use pointsman_policy::Incident;
 use pointsman_scheduler::columns::{TaskColumn, WorkerColumn};
-use pointsman_scheduler::policies::{Proposal, QueueProfile, ReschedulingProfile, ScoringProfile};
+use pointsman_scheduler::policies::{
+    Action, NO_WORKER, Proposal, QueueProfile, ReschedulingProfile, ScoringProfile,
+};
 use pointsman_scheduler::record::PolicyStamp;
 use pointsman_scheduler::settings::Discipline;
 use pointsman_scheduler::{CallError, Policies};
+use pointsman_simulator::contender::TimedPolicies;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub struct Ordered {
     scoring: Arc<ScoringProfile>,
     queue: Arc<QueueProfile>,
     factor: f64,
+    /// Reviews running tasks, and moves each.
+    pub reviewer: Option<Arc<ReschedulingProfile>>,
+    /// Told once, after the first round.
+    pub incidents: Vec<Incident>,
 }
 
 /// In the order of becoming ready, ties in submit order.
@@ -43,7 +52,21 @@ fn ordered(name: &str, column: TaskColumn, factor: f64, discipline: Discipline) 
             group_by: None,
         }),
         factor,
+        reviewer: None,
+        incidents: Vec::new(),
     }
+}
+
+/// As [`fifo`], and each running task is moved every second.
+pub fn restless() -> Ordered {
+    let reviewer = ReschedulingProfile {
+        stamp: PolicyStamp { generation: 1, digest: 0 },
+        name: "restless".to_owned(),
+        needs_task: vec![TaskColumn::ElapsedMs],
+        needs_worker: Vec::new(),
+        interval: Duration::from_secs(1),
+    };
+    Ordered { reviewer: Some(Arc::new(reviewer)), ..fifo() }
 }
 
 impl Policies for Ordered {
@@ -58,7 +81,7 @@ impl Policies for Ordered {
     }
 
     fn rescheduling(&self) -> Option<Arc<ReschedulingProfile>> {
-        None
+        self.reviewer.clone()
     }
 
     fn score(
@@ -89,9 +112,23 @@ impl Policies for Ordered {
         &mut self,
         _now_ms: f64,
         _tasks: &[Vec<f64>],
-        _on_worker: &[u32],
+        on_worker: &[u32],
         _workers: &[Vec<f64>],
     ) -> Result<Vec<Proposal>, CallError> {
-        panic!("no rescheduling policy is bound")
+        let running = on_worker.iter().enumerate().filter(|(_, worker)| **worker != NO_WORKER);
+        let propose = |(row, _)| Proposal { row, action: Action::Migrate, reason: String::new() };
+        Ok(running.map(propose).collect())
+    }
+}
+
+impl TimedPolicies for Ordered {
+    fn set_time(&mut self, _now: Duration) {}
+
+    fn take_incidents(&mut self) -> Vec<Incident> {
+        std::mem::take(&mut self.incidents)
+    }
+
+    fn wake_in(&self) -> Option<Duration> {
+        None
     }
 }

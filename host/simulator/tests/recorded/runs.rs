@@ -1,12 +1,13 @@
 //! What holds for every simulation: equal runs, clear ends, reports and job files that say what was
 //! played.
 
-use crate::policies::{fifo, longest_tail};
+use crate::policies::{fifo, longest_tail, restless};
+use pointsman_policy::{FailureKind, Incident, IncidentKind};
 use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::resources::{Capacity, Request};
 use pointsman_scheduler::settings::Discipline;
 use pointsman_scheduler::spec::{JobSpec, TaskSpec};
-use pointsman_scheduler::{Refusal, Time};
+use pointsman_scheduler::{Refusal, Slot, Time};
 use pointsman_simulator::cluster::Cluster;
 use pointsman_simulator::contender::Contender;
 use pointsman_simulator::export::{scaled, to_job_json};
@@ -102,6 +103,7 @@ fn work_that_can_never_run_ends_the_simulation_with_its_reason() {
     let error = simulate(&workload, &options, &mut fifo()).unwrap_err();
     match &error {
         SimulateError::Stuck { task, n_left: 1, reason, .. } if task == "large" => {
+            let reason = reason.as_deref();
             assert!(matches!(reason, Some(Reason::NoWorkerCanEverFit { .. })), "{reason:?}");
         }
         other => panic!("{other}"),
@@ -114,7 +116,8 @@ fn bad_workloads_are_refused_before_anything_is_played() {
     let options = Options::on(Cluster::slots(1));
     let cyclic = Workload::of_one(job(&[("a", 1, &["b"]), ("b", 1, &["a"])]));
     let error = simulate(&cyclic, &options, &mut fifo()).unwrap_err();
-    assert!(matches!(error, SimulateError::Refused { source: Refusal::Graph(_), .. }), "{error}");
+    let SimulateError::Refused { source, .. } = error else { panic!("{error}") };
+    assert!(matches!(*source, Refusal::Graph(_)), "{source}");
     let nobody = Options::on(Cluster::slots(0));
     let one = Workload::of_one(job(&[("a", 1, &[])]));
     assert_eq!(simulate(&one, &nobody, &mut fifo()).unwrap_err(), SimulateError::NoWorkers);
@@ -154,6 +157,84 @@ fn a_report_tells_exactly_what_happened() {
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
     assert_eq!(json["contenders"][0]["name"], "fifo");
     assert_eq!(json["contenders"][1]["makespan_ns"], 26 * SECOND);
+}
+
+#[test]
+fn a_report_never_hides_that_a_policy_failed() {
+    let incident = Incident {
+        slot: Slot::Queue,
+        name: "broken".to_owned(),
+        version: "1".to_owned(),
+        generation: 1,
+        digest: None,
+        kind: IncidentKind::Failed { kind: FailureKind::Trap, call: 1 },
+        message: "unreachable executed".to_owned(),
+    };
+    let mut policies = Box::new(fifo());
+    policies.incidents.push(incident);
+    let mut contenders = vec![Contender { name: "mine".to_owned(), policies }];
+    let workload = Workload::of_one(job(&[("a", 1, &[])]));
+    let options = Options::on(Cluster::slots(1));
+    let report = report::run(&workload, &options, &mut contenders).unwrap();
+    assert_eq!(report.contenders[0].n_policy_failures, 1);
+    let expected = "mine: 1 policy calls failed; the first, queue broken at 0.000 s: unreachable";
+    assert!(report.to_string().contains(expected), "{report}");
+}
+
+#[test]
+fn policies_are_found_by_name_or_file_and_refused_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let fifo = pointsman_bundle::find("fifo").unwrap();
+    std::fs::write(path("mine.wasm"), fifo.bytes).unwrap();
+    std::fs::write(path("text.wasm"), "no policy").unwrap();
+    for name in ["fifo", "critical-path+least-connections", &path("mine.wasm")] {
+        assert_eq!(Contender::named(name).unwrap().name, name);
+    }
+    let check = |name: &str, expected: &str| {
+        let Err(error) = Contender::named(name) else { panic!("{name} is refused") };
+        assert!(error.to_string().contains(expected), "{error}");
+    };
+    check("fifi", "did you mean \"fifo\"?");
+    check("native:nothing", "there is no standard policy \"native:nothing\"");
+    check("", "there is no standard policy \"\"");
+    check("fifo+critical-path", "two policies for the slot queue");
+    check(&path("missing.wasm"), "failed to read the policy file");
+    check(&path("text.wasm"), "text.wasm is refused");
+}
+
+#[test]
+fn a_rescheduling_policy_moves_nothing_that_runs_as_expected() {
+    let tasks: &[(&str, u64, &[&str])] = &[("a", 30, &[]), ("b", 40, &["a"])];
+    let workload = Workload::of_one(job(tasks));
+    let mut options = Options::on(Cluster::slots(2));
+    options.check_invariants = true;
+    let mut contenders = vec![Contender::named("fifo+threshold").unwrap()];
+    let report = report::run(&workload, &options, &mut contenders).unwrap();
+    let row = &report.contenders[0];
+    assert_eq!((row.makespan_ns, row.n_succeeded, row.n_repeats), (70 * SECOND, 2, 0));
+    // Half as long again as expected: moved once, at the first review after 36 s, and what
+    // it did is lost.
+    let mut slow = workload.clone();
+    slow.jobs[0].run_times[0] = 45 * SECOND;
+    let mut contenders = vec![Contender::named("fifo+threshold").unwrap()];
+    let report = report::run(&slow, &options, &mut contenders).unwrap();
+    let row = &report.contenders[0];
+    assert_eq!((row.n_succeeded, row.n_policy_failures, row.n_repeats), (2, 0, 1), "{report}");
+    let least = 36 + 45 + 40;
+    assert!((least * SECOND..=(least + 10) * SECOND).contains(&row.makespan_ns), "{report}");
+    let expected = ((row.makespan_ns - 40 * SECOND) as f64 / (45 * SECOND) as f64 + 1.0) / 2.0;
+    assert!((row.mean_bounded_slowdown - expected).abs() < 1e-12, "{report}");
+}
+
+#[test]
+fn a_task_that_is_moved_for_ever_ends_the_simulation() {
+    let workload = Workload::of_one(job(&[("a", 30, &[])]));
+    let mut options = Options::on(Cluster::slots(2));
+    options.settings.rescheduling.cool_down = Duration::ZERO;
+    let error = simulate(&workload, &options, &mut restless()).unwrap_err();
+    assert!(matches!(error, SimulateError::Endless { .. }), "{error}");
+    assert!(error.to_string().contains("task \"a\" of job \"job\""), "{error}");
 }
 
 #[test]

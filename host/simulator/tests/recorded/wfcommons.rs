@@ -1,8 +1,10 @@
 //! The recorded WfCommons workflows: their shapes, and the makespans of two simple orders.
 
+use crate::policies;
 use crate::reference::{Order, schedule};
 use pointsman_simulator::analysis::Shape;
 use pointsman_simulator::cluster::Cluster;
+use pointsman_simulator::contender::{Contender, TimedPolicies};
 use pointsman_simulator::import::wfcommons;
 use pointsman_simulator::seconds::format_millis;
 use pointsman_simulator::simulate::{Options, simulate};
@@ -37,15 +39,13 @@ fn no_recorded_workflow_is_imported_with_another_shape() {
     }
 }
 
-fn makespan(job: &WorkJob, n_slots: usize, order: Order) -> u64 {
-    let mut policies = match order {
-        Order::Fifo => crate::policies::fifo(),
-        Order::BottomLevel => crate::policies::longest_tail(),
-    };
+/// The makespan, after comparing start by start with the reference scheduler of the tests.
+fn makespan(job: &WorkJob, n_slots: usize, order: Order, policies: &mut dyn TimedPolicies) -> u64 {
     let mut options = Options::on(Cluster::slots(n_slots));
     options.check_invariants = job.run_times.len() < 100;
     let workload = Workload::of_one(job.clone());
-    let run = simulate(&workload, &options, &mut policies).unwrap();
+    let run = simulate(&workload, &options, policies).unwrap();
+    assert_eq!(run.n_policy_failures, 0, "{:?}", run.first_policy_failure);
     let reference = schedule(job, n_slots, order);
     for (position, (task, reference)) in run.jobs[0].iter().zip(reference).enumerate() {
         let (start, end) = (task.started.unwrap().0, task.ended.0);
@@ -54,9 +54,8 @@ fn makespan(job: &WorkJob, n_slots: usize, order: Order) -> u64 {
     run.jobs[0].iter().map(|task| task.ended.0).max().unwrap()
 }
 
-/// Also compared start by start with the reference scheduler of the tests.
-#[test]
-fn no_makespan_differs_from_the_published_one() {
+/// All files, on 4 and on 32 workers, against the README's second table.
+fn compare_makespans(fifo: &mut dyn TimedPolicies, bottom_level: &mut dyn TimedPolicies) {
     let Some(folder) = crate::data("wfcommons") else { return };
     let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
     let rows = crate::table(&readme, "| file | LB P=4 |");
@@ -67,10 +66,32 @@ fn no_makespan_differs_from_the_published_one() {
         for (n_slots, published) in [(4, &row[1..4]), (32, &row[4..7])] {
             let got = [
                 seconds(shape.lower_bound(n_slots)),
-                seconds(makespan(&job, n_slots, Order::Fifo).into()),
-                seconds(makespan(&job, n_slots, Order::BottomLevel).into()),
+                seconds(makespan(&job, n_slots, Order::Fifo, fifo).into()),
+                seconds(makespan(&job, n_slots, Order::BottomLevel, bottom_level).into()),
             ];
             assert_eq!(got, published, "{} on {n_slots}: lower bound, FIFO, BL", row[0]);
         }
     }
+}
+
+#[test]
+fn no_makespan_differs_from_the_published_one() {
+    compare_makespans(&mut policies::fifo(), &mut policies::longest_tail());
+}
+
+fn compare_makespans_by(fifo: &str, bottom_level: &str) {
+    let named = |name| Contender::named(name).unwrap().policies;
+    compare_makespans(&mut *named(fifo), &mut *named(bottom_level));
+}
+
+#[test]
+fn no_makespan_differs_with_native_policies() {
+    const SCORING: &str = "+native:weighted-score";
+    let with_scoring = |queue| format!("{queue}{SCORING}");
+    compare_makespans_by(&with_scoring("native:fifo"), &with_scoring("native:longest-tail"));
+}
+
+#[test]
+fn no_makespan_differs_with_policies_as_webassembly() {
+    compare_makespans_by("fifo", "critical-path");
 }
