@@ -212,8 +212,11 @@ impl Admission {
 /// # Errors
 /// If it is no component or core module, or exports no slot of the contract.
 pub fn slot_of(bytes: &[u8]) -> Result<Slot, Refusal> {
-    let component = to_component(bytes)?;
-    Contract::new().find_slot(&component).map_err(|error| Refusal::new(Stage::Contract, error))
+    survive(Stage::Format, || {
+        let component = to_component(bytes)?;
+        let slot = Contract::new().find_slot(&component);
+        slot.map_err(|error| Refusal::new(Stage::Contract, error))
+    })
 }
 
 fn survive<T>(stage: Stage, work: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
@@ -335,4 +338,22 @@ fn check_needs(component: &Component, limits: &Limits) -> Result<(), Refusal> {
         return Err(Refusal::new(Stage::Start, reason));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_with_an_interpreter_is_known_by_what_made_it() {
+        let made_by = |tool: &str| {
+            let text =
+                format!(r#"(component (core module (@producers (processed-by "{tool}" "0.17"))))"#);
+            wat::parse_str(text).expect("valid text")
+        };
+        assert!(is_interpreted(&made_by("componentize-py")));
+        assert!(is_interpreted(&made_by("QuickJS")));
+        assert!(!is_interpreted(&made_by("rustc")));
+        assert!(!is_interpreted(b"junk"));
+    }
 }

@@ -86,7 +86,7 @@ pub enum Origin {
 
 pub(crate) enum Body {
     Native(Native),
-    Guest { artefact: Artefact, manifest: Manifest },
+    Guest { artefact: Box<Artefact>, manifest: Manifest },
 }
 
 pub(crate) struct Generation {
@@ -142,7 +142,10 @@ impl Generation {
             origin: source.origin,
             loaded: source.loaded,
             profile: Some(admitted.profile.stamped(stamp)),
-            body: Body::Guest { artefact: admitted.artefact, manifest: admitted.manifest },
+            body: Body::Guest {
+                artefact: Box::new(admitted.artefact),
+                manifest: admitted.manifest,
+            },
             stats: admitted.stats,
         };
         (generation, admitted.instance)

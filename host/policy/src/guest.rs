@@ -39,6 +39,11 @@ impl Guest {
             refused_growth: None,
         }
     }
+
+    /// Bytes that its memories may still grow by.
+    pub fn memory_left(&self) -> usize {
+        self.memory_left
+    }
 }
 
 impl types::Host for Guest {}

@@ -196,6 +196,11 @@ impl Instance {
         answer("explain", result, &self.store).map(Some)
     }
 
+    /// Bytes of linear memory held.
+    pub fn memory_used(&self) -> usize {
+        self.limits.memory - self.store.data().memory_left()
+    }
+
     /// Fuel used by the call that ended last; None unless calls are limited by fuel.
     pub fn fuel_used(&self) -> Option<u64> {
         match self.limits.metering {

@@ -267,7 +267,8 @@ impl PolicyLibrary {
         &self.0.0
     }
 
-    /// Called, from the library's thread, whenever a change waits for the driver's next round.
+    /// Called whenever a change waits for the driver's next round, from the thread that made it.
+    /// It must not block or call the library.
     pub fn set_waker(&self, waker: impl Fn() + Send + Sync + 'static) {
         *lock(&self.library().waker) = Some(Arc::new(waker));
     }

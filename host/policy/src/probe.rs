@@ -17,6 +17,8 @@ pub struct Trial {
     pub took: Duration,
     /// Where calls are limited by fuel.
     pub fuel: Option<u64>,
+    /// Bytes of linear memory that the guest holds.
+    pub memory: usize,
 }
 
 const MANY: usize = 1_000;
@@ -99,7 +101,12 @@ pub(crate) fn measure(
         times.push(begun.elapsed());
     }
     times.sort_unstable();
-    Ok(Trial { rows: n_rows, took: times[N_CALLS / 2], fuel: instance.fuel_used() })
+    Ok(Trial {
+        rows: n_rows,
+        took: times[N_CALLS / 2],
+        fuel: instance.fuel_used(),
+        memory: instance.memory_used(),
+    })
 }
 
 fn applicable(profile: &Profile) -> impl Iterator<Item = &'static Batch> {

@@ -1,9 +1,19 @@
 //! A fixed host: real guests answer through the scheduler's trait.
 
 use crate::guests::Guest;
-use pointsman_policy::{FixedError, FixedPolicies, Limits, OnFailure, PolicyHost, Source};
+use pointsman_policy::{
+    FixedError, FixedPolicies, Limits, OnFailure, PolicyHost, PolicyLibrary, Source,
+};
 use pointsman_scheduler::policies::{Action, Policies, Proposal};
 use std::sync::Arc;
+
+/// A host moves to the thread that plans, a library goes everywhere.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    const fn is_shared<T: Clone + Send + Sync>() {}
+    is_send::<PolicyHost>();
+    is_shared::<PolicyLibrary>();
+};
 
 fn native(name: &str) -> Source {
     Source::Native(name.to_owned())

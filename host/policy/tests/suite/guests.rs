@@ -31,6 +31,8 @@ pub struct Guest {
     pub proposals: Vec<(u32, u8, i32)>,
     /// Export `explanation`, which answers one term `only` with this value.
     pub explains: Option<f64>,
+    /// Import a clock of WASI, as `$clock`.
+    pub has_clock: bool,
 }
 
 /// `column[i]` in `$row`, as text.
@@ -59,6 +61,7 @@ impl Guest {
             extra: String::new(),
             proposals: Vec::new(),
             explains: None,
+            has_clock: false,
         }
     }
 
@@ -89,11 +92,14 @@ impl Guest {
     /// The core module, with the types of its world embedded.
     pub fn build(&self) -> Vec<u8> {
         let mut bytes = self.build_plain();
-        let (resolve, package) = contract();
+        let (mut resolve, mut package) = contract();
         let world = match (self.slot, self.explains) {
             (Slot::Scoring, Some(_)) => "explained-scoring-policy".to_owned(),
             (slot, _) => format!("{}-policy", slot.name()),
         };
+        if self.has_clock {
+            package = add_clock(&mut resolve, &world);
+        }
         let world = resolve.select_world(&[package], Some(&world)).unwrap();
         let encoding = StringEncoding::UTF8;
         wit_component::embed_component_metadata(&mut bytes, &resolve, world, encoding).unwrap();
@@ -184,7 +190,11 @@ impl Guest {
     }
 
     fn imports(&self) -> String {
-        self.extra.lines().filter(|it| it.trim().starts_with("(import")).collect()
+        let clock = self.has_clock.then_some(
+            "(import \"wasi:clocks/wall-clock@0.2.0\" \"seconds\" (func $clock (result i64)))",
+        );
+        let extra = self.extra.lines().filter(|it| it.trim().starts_with("(import"));
+        extra.chain(clock).collect()
     }
 
     fn extra_rest(&self) -> String {
@@ -282,6 +292,17 @@ pub fn contract() -> (Resolve, wit_parser::PackageId) {
     let group = map.parse().map_err(|(_, error)| error).unwrap();
     let package = resolve.push_group(group).unwrap();
     (resolve, package)
+}
+
+/// Puts a world of the same name beside the contract, which imports a clock too.
+fn add_clock(resolve: &mut Resolve, world: &str) -> wit_parser::PackageId {
+    let clock = "package wasi:clocks@0.2.0; interface wall-clock { seconds: func() -> u64; }";
+    resolve.push_source("clock.wit", clock).unwrap();
+    let text = format!(
+        "package test:clocked; world {world} {{ include {PACKAGE}/{world}@{VERSION}; \
+         import wasi:clocks/wall-clock@0.2.0; }}"
+    );
+    resolve.push_source("world.wit", &text).unwrap()
 }
 
 /// Constant bytes, from 1024 on.

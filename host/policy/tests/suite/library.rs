@@ -2,14 +2,15 @@
 
 use crate::guests::Guest;
 use pointsman_policy::{
-    Binding, Digest, LibrarySettings, LibraryStatus, OnFailure, Origin, PolicyHost, PolicyLibrary,
-    RollbackError, SlotState, SlotStatus, Stage, StandardPolicy, UseError,
+    Binding, Digest, Incident, IncidentKind, LibrarySettings, LibraryStatus, OnFailure, Origin,
+    PolicyHost, PolicyLibrary, RollbackError, SlotState, SlotStatus, Stage, StandardPolicy,
+    UseError,
 };
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::policies::{CallError, Policies};
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -363,20 +364,52 @@ fn files_that_no_slot_asks_for_are_tried_and_listed() {
     assert_eq!((listed[1].0, *slot, name.as_str()), ("good", Slot::Queue, "good-queue"));
 }
 
+/// Traps on the load that [`Setup::score`] sends, which no trial call of one row has.
+fn failing() -> Vec<u8> {
+    let guest = Guest {
+        on_call: "(if (i32.eq (i32.const 1) (local.get $n_rows)) (then (if (f64.eq \
+            (f64.const 0.25) (f64.load (i32.load (local.get $columns)))) (then unreachable))))"
+            .to_owned(),
+        ..Guest::scoring("bad")
+    };
+    guest.build()
+}
+
+#[test]
+fn content_that_keeps_failing_is_given_up_until_it_changes() {
+    let mut it = Setup::new();
+    it.drop_in("p", &constant(0.1));
+    it.bind("p");
+    it.drop_in("p", &failing());
+    it.take();
+    let deadline = Instant::now() + PATIENCE;
+    let mut incidents = Vec::new();
+    // The third failure comes after waits of one and two seconds.
+    while !incidents.iter().any(|it: &Incident| it.kind == IncidentKind::Quarantined) {
+        assert!(Instant::now() < deadline, "{incidents:#?}");
+        it.host.begin_round();
+        assert_eq!(it.score(), 0.1, "every round is answered");
+        incidents.extend(it.host.take_incidents());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let last = incidents.iter().find(|it| it.kind == IncidentKind::Quarantined).unwrap();
+    assert!(last.message.ends_with("constant 1.0.0 is restored"), "{}", last.message);
+    for _ in 0..3 {
+        it.take();
+        assert_eq!((it.score(), it.slot().serving.stamp.generation), (0.1, 1));
+    }
+    assert!(it.slot().warning.unwrap().contains("failed too often"));
+    it.drop_in("p", &constant(0.3));
+    it.take();
+    assert_eq!((it.score(), it.slot().state), (0.3, SlotState::Serving));
+}
+
 #[test]
 fn a_candidate_that_fails_in_service_is_replaced_by_the_generation_before() {
     let mut it = Setup::new();
     it.drop_in("p", &constant(0.1));
     it.bind("p");
-    // Traps on the load that `score` sends, which no trial call has.
-    let bad = Guest {
-        on_call: "(if (local.get $n_rows) (then (if (f64.eq (f64.const 0.25) (f64.load \
-            (i32.load (local.get $columns)))) (then (if (i32.eq (i32.const 1) \
-            (local.get $n_rows)) (then unreachable))))))"
-            .to_owned(),
-        ..Guest::scoring("bad")
-    };
-    it.drop_in("p", &bad.build());
+    it.drop_in("p", &failing());
     it.take();
     assert_eq!(it.host.scoring().name, "bad");
     assert_eq!(it.score(), 0.1, "the same round is answered by the one before");

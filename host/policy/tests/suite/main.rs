@@ -5,4 +5,6 @@ mod guests;
 mod admission;
 mod fixed;
 mod ladder;
+mod imports;
 mod library;
+mod standard;
