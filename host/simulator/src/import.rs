@@ -12,6 +12,29 @@ use std::path::{Path, PathBuf};
 /// Unpacked files larger than this are refused: 512 MiB.
 pub const MAX_BYTES: u64 = 512 << 20;
 
+/// A format that is read here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    WfCommons,
+    Alibaba,
+}
+
+/// The format that a text seems to be in, by its header or top-level keys. None: neither, perhaps a
+/// job file of the project's own.
+pub fn format_of(text: &str) -> Option<Format> {
+    #[derive(serde::Deserialize)]
+    struct Keys {
+        #[serde(rename = "schemaVersion")]
+        version: Option<serde::de::IgnoredAny>,
+        workflow: Option<serde::de::IgnoredAny>,
+    }
+    if text.starts_with("task_name,") {
+        return Some(Format::Alibaba);
+    }
+    let keys: Keys = serde_json::from_str(text).ok()?;
+    (keys.version.is_some() || keys.workflow.is_some()).then_some(Format::WfCommons)
+}
+
 /// Why a file's text could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -53,4 +76,20 @@ pub fn read_text(path: &Path) -> Result<String, ReadError> {
         path: path_buf(),
         valid_up_to: bad.utf8_error().valid_up_to(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_file_is_never_taken_for_a_recording() {
+        assert_eq!(format_of(r#"{"name":"a","tasks":[]}"#), None);
+        assert_eq!(format_of(r#"[{"task_name":"a","script":"true"}]"#), None);
+        assert_eq!(format_of("task_name = \"a\"\n"), None);
+        assert_eq!(format_of(""), None);
+        let recording = r#"{"name":"a","schemaVersion":"1.3","workflow":{}}"#;
+        assert_eq!(format_of(recording), Some(Format::WfCommons));
+        assert_eq!(format_of(alibaba::HEADER), Some(Format::Alibaba));
+    }
 }

@@ -56,6 +56,10 @@ fn equal_runs_never_differ_in_an_effect() {
     assert_ne!(first, hash(&Options::on(Cluster::slots(5))));
     let other = simulate(&workload, &options, &mut longest_tail()).unwrap();
     assert_ne!(first, other.trace_hash);
+    let named = || Contender::named("critical-path+least-connections+threshold").unwrap();
+    let mut contenders = [named(), named()];
+    let report = report::run(&workload, &options, &mut contenders).unwrap();
+    assert_eq!(report.contenders[0], report.contenders[1]);
 }
 
 #[test]
