@@ -1,0 +1,356 @@
+//! The executor with real processes.
+
+use pointsman_worker::executor::{
+    Execution, Executor, ExecutorEvent, ExecutorOptions, Feedback, Output, Stream,
+};
+use pointsman_worker::{AttemptKey, Outcome, StopReason};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+const KEY: AttemptKey = AttemptKey { task: 7, number: 2, term: 3 };
+const CAP: u64 = 1 << 20;
+
+struct Bench {
+    executor: Option<Executor>,
+    events: mpsc::UnboundedReceiver<ExecutorEvent>,
+    dir: tempfile::TempDir,
+}
+
+struct Ended {
+    outcome: Outcome,
+    ran: Option<Duration>,
+    output: Option<Arc<Output>>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench::with_sampling(Duration::from_secs(60))
+    }
+
+    fn with_sampling(sample_every: Duration) -> Bench {
+        let dir = tempfile::tempdir().expect("temp folder");
+        let options = ExecutorOptions {
+            data_dir: dir.path().to_owned(),
+            kill_grace: Duration::from_millis(400),
+            output_cap: CAP,
+            sample_every,
+            marker: format!("test-{}", dir.path().display()),
+            life: 1,
+            hides_devices: false,
+        };
+        let (sender, events) = mpsc::unbounded_channel();
+        Bench { executor: Some(Executor::start(options, sender).expect("starts")), events, dir }
+    }
+
+    fn run(&self, execution: Execution) {
+        self.executor.as_ref().expect("runs").run(execution);
+    }
+
+    async fn event(&mut self) -> ExecutorEvent {
+        let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv()).await;
+        event.expect("an event within 20 s").expect("the executor lives")
+    }
+
+    async fn end(&mut self) -> Ended {
+        loop {
+            if let ExecutorEvent::Ended { key, end, output } = self.event().await {
+                assert_eq!(key, KEY);
+                return Ended { outcome: end.outcome, ran: end.ran, output };
+            }
+        }
+    }
+
+    async fn feedback(&mut self) -> Feedback {
+        loop {
+            if let ExecutorEvent::Feedback(feedback) = self.event().await
+                && let Some((_, feedback)) = feedback.into_iter().next()
+            {
+                return feedback;
+            }
+        }
+    }
+}
+
+impl Ended {
+    fn bytes(&self, stream: Stream) -> Vec<u8> {
+        let output = self.output.as_ref().expect("a process started");
+        let (mut bytes, mut offset) = (Vec::new(), 0);
+        while let Some(chunk) = output.read(stream, offset, 100_000).expect("reads") {
+            offset = chunk.offset + chunk.bytes.len() as u64;
+            bytes.extend(chunk.bytes);
+        }
+        bytes
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.bytes(Stream::Stdout)).expect("text")
+    }
+}
+
+fn execution(script: &str) -> Execution {
+    Execution {
+        key: KEY,
+        task_name: "train".to_owned(),
+        job: "j5".to_owned(),
+        script: script.to_owned(),
+        env: BTreeMap::new(),
+        workdir: None,
+        timeout: None,
+        devices: Vec::new(),
+    }
+}
+
+async fn run(script: &str) -> Ended {
+    let mut bench = Bench::new();
+    bench.run(execution(script));
+    bench.end().await
+}
+
+async fn check(script: &str, expect: Outcome) {
+    assert_eq!(run(script).await.outcome, expect, "{script}");
+}
+
+fn read_pid(path: &Path) -> i32 {
+    let text = std::fs::read_to_string(path).expect("the script wrote its child's id");
+    text.trim().parse().expect("a process id")
+}
+
+/// Polls until the process is gone or a zombie.
+fn is_gone(pid: i32, within: Duration) -> bool {
+    let deadline = Instant::now() + within;
+    loop {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if stat.is_empty() || stat.contains(") Z ") {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn each_way_to_end_is_told_apart() {
+    check("exit 0", Outcome::ExitCode(0)).await;
+    check("exit 3", Outcome::ExitCode(3)).await;
+    check("exit 137", Outcome::ExitCode(137)).await;
+    check("kill -9 $$", Outcome::Signal(9)).await;
+    check("kill -SEGV $$", Outcome::Signal(11)).await;
+    check("/no/such/program", Outcome::ExitCode(127)).await;
+    check("-x", Outcome::ExitCode(127)).await;
+}
+
+#[tokio::test]
+async fn output_in_both_streams_is_complete_and_apart() {
+    let ended = run("echo out; echo err >&2; echo out2").await;
+    assert_eq!(ended.text(), "out\nout2\n");
+    assert_eq!(ended.bytes(Stream::Stderr), b"err\n");
+    assert!(ended.ran.is_some());
+}
+
+#[tokio::test]
+async fn a_background_child_that_holds_the_pipe_does_not_delay_the_end() {
+    for script in [
+        "sleep 600 & echo $! > pid; cp pid \"$COPY\"; echo done",
+        "sleep 600 >/dev/null 2>&1 & echo $! > pid; cp pid \"$COPY\"; echo done",
+    ] {
+        let mut bench = Bench::new();
+        let copy = bench.dir.path().join("copy");
+        let mut execution = execution(script);
+        execution.env.insert("COPY".to_owned(), copy.display().to_string());
+        bench.run(execution);
+        let ended = bench.end().await;
+        assert_eq!(ended.outcome, Outcome::ExitCode(0));
+        assert_eq!(ended.text(), "done\n");
+        assert!(ended.ran.expect("ran") < Duration::from_secs(5));
+        assert!(is_gone(read_pid(&copy), Duration::from_secs(5)), "left behind by {script}");
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_ends_the_whole_group_not_only_the_shell() {
+    for (script, at_least) in [
+        ("sleep 600 & echo $! > \"$PID\"; sleep 600", 300),
+        // Ignores TERM, and so does its child: ended by KILL after the grace.
+        (
+            "trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > \"$PID\"; while :; do sleep 1; done'",
+            700,
+        ),
+        // Only the child ignores TERM: its grace does not end with the shell.
+        ("(trap '' TERM; echo hi; exec sleep 600) & echo $! > \"$PID\"; sleep 600", 700),
+        // Left the group.
+        ("setsid sh -c 'echo $$ > \"$PID\"; exec sleep 600' & sleep 600", 300),
+    ] {
+        let mut bench = Bench::new();
+        let pid = bench.dir.path().join("pid");
+        let mut execution = execution(script);
+        execution.env.insert("PID".to_owned(), pid.display().to_string());
+        execution.timeout = Some(Duration::from_millis(300));
+        bench.run(execution);
+        let ended = bench.end().await;
+        assert_eq!(ended.outcome, Outcome::Timeout, "{script}");
+        let ran = ended.ran.expect("ran");
+        assert!(ran >= Duration::from_millis(at_least), "{ran:?}: {script}");
+        assert!(ran < Duration::from_secs(10), "{ran:?}: {script}");
+        assert!(is_gone(read_pid(&pid), Duration::from_secs(5)), "left behind by {script}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_is_told_apart_from_the_script_s_own_end() {
+    let mut bench = Bench::new();
+    bench
+        .run(execution("trap 'echo saved; exit 0' TERM; echo ready; while :; do sleep 0.01; done"));
+    let output = match bench.event().await {
+        ExecutorEvent::Started { output, .. } => output,
+        other => panic!("{other:?}"),
+    };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while output.is_empty() {
+        assert!(Instant::now() < deadline, "the script did not get ready");
+        tokio::task::yield_now().await;
+    }
+    bench.executor.as_ref().expect("runs").stop(KEY, StopReason::Cancelled);
+    bench.executor.as_ref().expect("runs").stop(KEY, StopReason::Migrated);
+    let ended = bench.end().await;
+    assert_eq!(ended.outcome, Outcome::Stopped(StopReason::Cancelled));
+    assert_eq!(ended.text(), "ready\nsaved\n");
+}
+
+#[tokio::test]
+async fn endless_output_is_capped_and_head_and_tail_are_kept() {
+    let mut bench = Bench::new();
+    let mut execution = execution("echo first; yes; echo never");
+    execution.timeout = Some(Duration::from_millis(500));
+    bench.run(execution);
+    let ended = bench.end().await;
+    assert_eq!(ended.outcome, Outcome::Timeout);
+    let output = ended.output.as_ref().expect("ran");
+    assert!(output.is_truncated(Stream::Stdout), "{} bytes", output.total(Stream::Stdout));
+    let bytes = ended.bytes(Stream::Stdout);
+    assert_eq!(bytes.len() as u64, CAP);
+    assert!(bytes.starts_with(b"first\ny\ny\n"));
+}
+
+#[tokio::test]
+async fn invalid_utf_8_comes_out_byte_for_byte() {
+    let script = r"printf '\300\377\227'; printf '\346\227\245%.0s' $(seq 100000); echo ok";
+    let ended = run(script).await;
+    assert_eq!(ended.outcome, Outcome::ExitCode(0));
+    let mut expect = b"\xc0\xff\x97".to_vec();
+    expect.extend("日".repeat(100_000).into_bytes());
+    expect.extend(b"ok\n");
+    assert!(ended.bytes(Stream::Stdout) == expect, "output differs");
+}
+
+#[tokio::test]
+async fn a_script_sees_its_own_environment_only() {
+    let mut bench = Bench::new();
+    let mut execution = execution("env; pwd; ls -l /proc/self/fd; cat");
+    execution.env.insert("COLOR".to_owned(), "blue".to_owned());
+    execution.env.insert("POINTSMAN_TERM".to_owned(), "forged".to_owned());
+    execution.devices = vec![1, 3];
+    bench.run(execution);
+    let ended = bench.end().await;
+    assert_eq!(ended.outcome, Outcome::ExitCode(0));
+    let text = ended.text();
+    for line in [
+        "COLOR=blue",
+        "POINTSMAN_TASK_ID=t7",
+        "POINTSMAN_TASK_NAME=train",
+        "POINTSMAN_JOB_ID=j5",
+        "POINTSMAN_ATTEMPT=2",
+        "POINTSMAN_TERM=3",
+        "CUDA_VISIBLE_DEVICES=1,3",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is missing in {text}");
+    }
+    // Set by cargo for this test, so it would be inherited.
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    assert!(!text.contains("CARGO_MANIFEST_DIR"), "{text}");
+    let descriptors = text.lines().filter(|line| line.contains(" -> ")).count();
+    assert_eq!(descriptors, 4, "0, 1, 2 and the one ls reads with: {text}");
+}
+
+#[tokio::test]
+async fn a_script_too_long_for_an_argument_runs_all_the_same() {
+    let ended = run(&format!("# {}\necho done", "x".repeat(300_000))).await;
+    assert_eq!(ended.outcome, Outcome::ExitCode(0));
+    assert_eq!(ended.text(), "done\n");
+}
+
+#[tokio::test]
+async fn what_cannot_start_says_why() {
+    let check = async |change: fn(&mut Execution), expect: &str| {
+        let mut bench = Bench::new();
+        let mut execution = execution("true");
+        change(&mut execution);
+        bench.run(execution);
+        let ended = bench.end().await;
+        assert!(ended.output.is_none() && ended.ran.is_none());
+        match ended.outcome {
+            Outcome::StartFailed(reason) => assert!(reason.contains(expect), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    };
+    check(|task| task.workdir = Some("/no/such/folder".to_owned()), "is no folder").await;
+    check(|task| task.workdir = Some("relative".to_owned()), "absolute").await;
+    check(|task| task.script = "a\0b".to_owned(), "NUL").await;
+    check(|task| drop(task.env.insert("BIG".to_owned(), "x".repeat(1 << 18))), "env").await;
+}
+
+#[tokio::test]
+async fn nothing_is_left_on_disk_after_the_end() {
+    let mut bench = Bench::new();
+    bench.run(execution(
+        "mkdir -p a/b; echo x > a/b/c; echo progress=1 > $POINTSMAN_FEEDBACK; yes | head -c 100000",
+    ));
+    let ended = bench.end().await;
+    assert_eq!(ended.outcome, Outcome::ExitCode(0));
+    drop(ended);
+    let attempts = bench.dir.path().join("attempts");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while std::fs::read_dir(&attempts).expect("folder").count() > 0 {
+        assert!(Instant::now() < deadline, "files are left");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_running_script_is_measured() {
+    let mut bench = Bench::with_sampling(Duration::from_millis(100));
+    bench.run(execution("echo phase=fit > $POINTSMAN_FEEDBACK; echo progress=0.5 >> $POINTSMAN_FEEDBACK; while :; do :; done"));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let feedback = bench.feedback().await;
+        if feedback.cpu_usage.is_some_and(|cores| cores > 0.2) && feedback.phase.is_some() {
+            assert_eq!(feedback.phase.as_deref(), Some("fit"));
+            assert_eq!(feedback.progress, Some(0.5));
+            assert!(feedback.memory_mb.expect("measured") > 0.0);
+            assert!(feedback.duration > Duration::ZERO);
+            return;
+        }
+        assert!(Instant::now() < deadline, "{feedback:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_script_outlives_its_executor() {
+    let mut bench = Bench::new();
+    let pid = bench.dir.path().join("pid");
+    let mut execution = execution("sleep 600 & echo $! > \"$PID\"; echo ready; wait");
+    execution.env.insert("PID".to_owned(), pid.display().to_string());
+    bench.run(execution);
+    let ExecutorEvent::Started { output, .. } = bench.event().await else { panic!("starts first") };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while output.is_empty() {
+        assert!(Instant::now() < deadline, "the script did not get ready");
+        tokio::task::yield_now().await;
+    }
+    drop(bench.executor.take());
+    assert!(is_gone(read_pid(&pid), Duration::from_secs(5)));
+}
