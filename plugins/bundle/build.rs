@@ -50,8 +50,10 @@ fn variable(name: &str) -> String {
 }
 
 fn watch(root: &Path) {
-    println!("cargo::rerun-if-changed={}", root.join("wit").display());
-    println!("cargo::rerun-if-changed={}", root.join("Cargo.lock").display());
+    // The workspace's manifest holds the profile.
+    for shared in ["wit", "Cargo.lock", "Cargo.toml"] {
+        println!("cargo::rerun-if-changed={}", root.join(shared).display());
+    }
     for (name, _) in POLICIES.into_iter().chain([("sdk", "")]) {
         println!("cargo::rerun-if-changed={}", root.join("plugins").join(name).display());
     }
