@@ -114,6 +114,7 @@ impl Executor {
     ) -> Result<Executor, ExecutorError> {
         let failed = |source| ExecutorError { data_dir: options.data_dir.clone(), source };
         std::fs::create_dir_all(options.data_dir.join(process::ATTEMPTS)).map_err(failed)?;
+        keep_descriptors_to_ourselves();
         let groups = groups::Groups::open(&options.data_dir, options.life).map_err(failed)?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -153,6 +154,14 @@ impl Drop for Executor {
             // A panic there has been printed by its own thread.
             let _ = thread.join();
         }
+    }
+}
+
+/// Whatever started the agent may have left descriptors open that every script would inherit.
+fn keep_descriptors_to_ourselves() {
+    // SAFETY: only sets a flag on descriptors; kernels without it leave them as they are.
+    unsafe {
+        libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int);
     }
 }
 
