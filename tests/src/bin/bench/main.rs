@@ -1,0 +1,46 @@
+//! The project's benchmarks: `cargo xtask bench [inner | processes | decision]`. Prints ratios of what
+//! was measured side by side in one run, and keeps the numbers as JSON under `target/bench`.
+
+mod decision;
+mod inner;
+mod processes;
+mod site;
+
+use serde_json::Value;
+use std::process::ExitCode;
+
+type Bench = fn() -> Value;
+const BENCHES: [(&str, Bench); 3] =
+    [("inner", inner::run), ("processes", processes::run), ("decision", decision::run)];
+
+fn main() -> ExitCode {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(unknown) = asked.iter().find(|name| !BENCHES.iter().any(|(it, _)| it == name)) {
+        eprintln!("no benchmark {unknown:?}; there are inner, processes, decision");
+        return ExitCode::from(2);
+    }
+    for (name, bench) in BENCHES {
+        if asked.is_empty() || asked.iter().any(|it| it == name) {
+            println!("== {name}");
+            keep(name, &bench());
+            println!();
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn keep(name: &str, numbers: &Value) {
+    let folder = std::path::Path::new("target/bench");
+    let path = folder.join(format!("{name}.json"));
+    let text = format!("{numbers:#}\n");
+    match std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text)) {
+        Ok(()) => println!("kept in {}", path.display()),
+        Err(error) => eprintln!("not kept: {error}"),
+    }
+}
+
+/// The middle one.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,98 @@
+//! A host with durable store and workers, all in this process, over real HTTP on loopback.
+
+use pointsman_protocol::api::StatusView;
+use pointsman_protocol::worker::WireCapacity;
+use pointsman_server::config::Config;
+use pointsman_server::serve::{Host, ServeOptions};
+use pointsman_worker::{WorkerOptions, run};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+pub struct Site {
+    host: Host,
+    http: reqwest::Client,
+    folder: tempfile::TempDir,
+}
+
+pub struct Crew {
+    pub n_workers: usize,
+    pub cpus: u64,
+    pub no_execution: bool,
+}
+
+impl Site {
+    pub async fn start() -> Site {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\ndata_dir = {:?}\n[policies]\ndirectory = {:?}\n",
+            folder.path().join("data"),
+            folder.path().join("policies"),
+        );
+        let config = Config::parse("bench.toml", &text).expect("a good configuration");
+        let host = Host::start(ServeOptions { config, config_path: None }).await;
+        Site { host: host.expect("the host starts"), http: reqwest::Client::new(), folder }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.host.address())
+    }
+
+    pub async fn hire(&self, crew: Crew) {
+        for index in 0..crew.n_workers {
+            let name = format!("w{index}");
+            let options = WorkerOptions {
+                capacity: Some(WireCapacity {
+                    cpu_milli: crew.cpus * 1000,
+                    memory: crew.cpus * 1_000_000_000,
+                    gpus: 0,
+                }),
+                no_execution: crew.no_execution,
+                ..WorkerOptions::new(&self.url(""), &name, self.folder.path().join(&name))
+            };
+            tokio::spawn(run(options, std::future::pending()));
+        }
+        while self.status().await.n_workers_live < crew.n_workers as u64 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn submit(&self, job: &Value) {
+        let response = self.http.post(self.url("/v1/jobs")).json(job).send().await;
+        let response = response.expect("the host answers");
+        assert!(response.status().is_success(), "{}", response.text().await.unwrap_or_default());
+    }
+
+    pub async fn status(&self) -> StatusView {
+        let response = self.http.get(self.url("/v1/status")).send().await;
+        response.expect("the host answers").json().await.expect("a status")
+    }
+
+    /// Waits until so many tasks have succeeded.
+    pub async fn until_succeeded(&self, n_tasks: u64) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let counts = self.status().await.counts;
+            assert_eq!(counts.failed, 0, "no task fails");
+            if counts.succeeded >= n_tasks {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{counts:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn stop(self) {
+        self.host.stop().await;
+    }
+}
+
+/// A job of `n` equal tasks.
+pub fn job(n: usize, script: &str) -> Value {
+    let task = |index: usize| {
+        serde_json::json!({
+            "task_name": format!("t{index}"), "script": script,
+            "resources": {"cpu": 1, "memory": "1MB"},
+        })
+    };
+    serde_json::json!({ "name": "bench", "tasks": (0..n).map(task).collect::<Vec<_>>() })
+}
