@@ -113,6 +113,7 @@ impl Executor {
         events: mpsc::UnboundedSender<ExecutorEvent>,
     ) -> Result<Executor, ExecutorError> {
         let failed = |source| ExecutorError { data_dir: options.data_dir.clone(), source };
+        process::keep_descriptors_to_ourselves();
         std::fs::create_dir_all(options.data_dir.join(process::ATTEMPTS)).map_err(failed)?;
         keep_descriptors_to_ourselves();
         let groups = groups::Groups::open(&options.data_dir, options.life).map_err(failed)?;

@@ -221,6 +221,16 @@ fn not_spawned(error: &io::Error) -> String {
     }
 }
 
+/// Marks every descriptor this process inherited itself as not to be inherited further. What the
+/// standard library opens is marked already.
+pub(crate) fn keep_descriptors_to_ourselves() {
+    // SAFETY: changes one flag of open descriptors, which matters only to a later exec. A kernel
+    // older than 5.11 refuses; scripts then see what the agent was started with.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    }
+}
+
 /// A descriptor that becomes readable when the process ends.
 fn open_process(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: takes two integers; the process is our child and not reaped, so the id is its own.
