@@ -63,10 +63,11 @@ impl HostClient {
     pub async fn commands(
         &self,
         worker: String,
+        life: u64,
         after: u64,
         hold: Duration,
     ) -> Result<CommandsResponse, CallError> {
-        let url = format!("{}/v1/workers/{worker}/commands?after={after}", self.url);
+        let url = format!("{}/v1/workers/{worker}/commands?after={after}&life={life}", self.url);
         let request = self.http.get(url).timeout(hold + SLACK);
         read(self.authorised(request).send().await?).await
     }

@@ -341,11 +341,11 @@ impl Session {
         delay: Duration,
     ) -> Pending<Result<CommandsResponse, CallError>> {
         let (client, worker) = (self.client.clone(), membership.worker.clone());
-        let after = self.agent.last_command();
+        let (life, after) = (self.life, self.agent.last_command());
         let hold = Duration::from_millis(intervals.interval_ms);
         Box::pin(async move {
             tokio::time::sleep(delay).await;
-            client.commands(worker, after, hold).await
+            client.commands(worker, life, after, hold).await
         })
     }
 
