@@ -1,32 +1,26 @@
 //! The driver: one thread that owns the scheduler and the policies. It drains its inbox, plans, hands
 //! the batch of records to the store, and computes the next batch meanwhile. What a batch leads to
-//! is released when its records are durable (see [`crate::release`]).
+//! is released when its records are durable (see [`crate::release`]). While too many batches are not
+//! durable, a failing store above all, no event is applied; questions are answered all the time.
+
+mod inbox;
 
 use crate::clock::Clock;
-use crate::release::{Item, Release};
-use pointsman_policy::PolicyHost;
-use pointsman_scheduler::{Answer, Effect, Event, RequestId, Scheduler, Time};
-use pointsman_store::{Batch, Health, StoreWriter};
+use crate::release::{Item, Release, Releaser};
+use inbox::{Inbox, NoRoom, Told, Work};
+use pointsman_policy::{Incident, IncidentKind, PolicyHost};
+use pointsman_scheduler::{Answer, Effect, Event, Record, RequestId, Scheduler, Term, Time};
+use pointsman_store::{Batch, Health, Store, StoreWriter};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use tokio::sync::oneshot;
-
-/// What reaches the driver.
-enum Input {
-    Event { event: Event, reply: Option<(RequestId, oneshot::Sender<Answer>)> },
-    Query(Query),
-    Stop,
-}
-
-type Query = Box<dyn FnOnce(&mut Scheduler, &mut PolicyHost, Time) + Send>;
 
 /// A cheap handle; whoever has it can tell the driver what happened and ask it things.
 #[derive(Clone)]
 pub struct Handle {
-    inbox: SyncSender<Input>,
+    inbox: Arc<Inbox>,
     next_request: Arc<AtomicU64>,
     store: Arc<Health>,
 }
@@ -45,12 +39,7 @@ pub enum NoAnswer {
     Stopping,
 }
 
-/// Inputs waiting at most.
-const INBOX: usize = 16_384;
-/// Inputs handled before a planning round.
-const MAX_INPUTS_PER_ROUND: usize = 4096;
-/// A full inbox is tried again this often, and for this long.
-const BUSY_RETRY: Duration = Duration::from_millis(5);
+/// How long a request waits for room in the inbox.
 const BUSY_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a request waits for a store that began to fail after the request was taken.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
@@ -66,7 +55,7 @@ impl Handle {
         }
         let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
         let (sender, mut receiver) = oneshot::channel();
-        self.put(Input::Event { event: make(request), reply: Some((request, sender)) }).await?;
+        self.put(Told { event: make(request), reply: Some((request, sender)) }).await?;
         loop {
             match tokio::time::timeout(STORE_PATIENCE, &mut receiver).await {
                 Ok(Ok(answer)) => return Ok(answer),
@@ -82,10 +71,11 @@ impl Handle {
     /// # Errors
     /// If the driver takes nothing now.
     pub async fn tell(&self, event: Event) -> Result<(), NoAnswer> {
-        self.put(Input::Event { event, reply: None }).await
+        self.put(Told { event, reply: None }).await
     }
 
-    /// Runs a question on the driver's thread, after the events before it.
+    /// Runs a question on the driver's thread. It sees every event that was answered before, and
+    /// perhaps newer ones that are not durable yet.
     ///
     /// # Errors
     /// If the driver takes nothing now.
@@ -94,42 +84,49 @@ impl Handle {
         ask: impl FnOnce(&mut Scheduler, &mut PolicyHost, Time) -> T + Send + 'static,
     ) -> Result<T, NoAnswer> {
         let (sender, receiver) = oneshot::channel();
-        self.put(Input::Query(Box::new(move |scheduler, policies, now| {
+        let question = Box::new(move |scheduler: &mut _, policies: &mut _, now| {
             // Whoever asked may have gone.
             let _ = sender.send(ask(scheduler, policies, now));
-        })))
-        .await?;
+        });
+        self.inbox.ask(question, BUSY_PATIENCE).await.map_err(|why| self.no_answer(why))?;
+        receiver.await.map_err(|_| NoAnswer::Stopping)
+    }
+
+    /// Waits until one more planning round is over: swaps that were ready are in force then.
+    ///
+    /// # Errors
+    /// If the driver has ended.
+    pub async fn after_round(&self) -> Result<(), NoAnswer> {
+        let (sender, receiver) = oneshot::channel();
+        self.inbox.after_round(sender).map_err(|why| self.no_answer(why))?;
         receiver.await.map_err(|_| NoAnswer::Stopping)
     }
 
     /// Makes the driver look at its policies and timers now.
     pub fn nudge(&self) {
-        // Full: it is awake anyway.
-        let _ = self.inbox.try_send(Input::Event { event: Event::Tick, reply: None });
+        self.inbox.nudge();
     }
 
     /// Ends the driver after what is waiting.
-    pub async fn stop(&self) {
-        // If it takes nothing any more it has ended already.
-        let _ = self.put(Input::Stop).await;
+    pub fn stop(&self) {
+        self.inbox.stop();
     }
 
-    async fn put(&self, input: Input) -> Result<(), NoAnswer> {
-        let mut input = input;
-        let started = std::time::Instant::now();
-        loop {
-            match self.inbox.try_send(input) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Disconnected(_)) => return Err(NoAnswer::Stopping),
-                Err(TrySendError::Full(_)) if started.elapsed() > BUSY_PATIENCE => {
-                    return Err(match self.store.failure() {
-                        Some((_, error)) => NoAnswer::StoreFailing(error),
-                        None => NoAnswer::Busy,
-                    });
-                }
-                Err(TrySendError::Full(back)) => input = back,
-            }
-            tokio::time::sleep(BUSY_RETRY).await;
+    /// Waits until the driver has ended, however that happened; what it wrote is durable then.
+    pub async fn ended(&self) {
+        // It fails if the inbox is gone, and that is an end too.
+        let _ = self.inbox.ended().wait_for(|ended| *ended).await;
+    }
+
+    async fn put(&self, told: Told) -> Result<(), NoAnswer> {
+        self.inbox.tell(told, BUSY_PATIENCE).await.map_err(|why| self.no_answer(why))
+    }
+
+    fn no_answer(&self, why: NoRoom) -> NoAnswer {
+        match (why, self.store.failure()) {
+            (NoRoom::Closed, _) => NoAnswer::Stopping,
+            (NoRoom::Full, Some((_, error))) => NoAnswer::StoreFailing(error),
+            (NoRoom::Full, None) => NoAnswer::Busy,
         }
     }
 }
@@ -139,136 +136,188 @@ pub struct Driver {
     pub scheduler: Scheduler,
     pub policies: PolicyHost,
     pub clock: Clock,
-    pub writer: StoreWriter<Release>,
     /// Effects of the recovery, to be released first.
     pub first: Vec<Effect>,
 }
 
+/// A driver that runs.
+pub struct Started {
+    pub handle: Handle,
+    pub store: Arc<Health>,
+    pub thread: std::thread::JoinHandle<()>,
+}
+
 impl Driver {
-    /// Starts the thread.
+    /// Starts the thread, and that of the store.
     ///
     /// # Errors
     /// If no thread can be made.
-    pub fn spawn(self) -> std::io::Result<(Handle, std::thread::JoinHandle<()>)> {
-        let (inbox, receiver) = sync_channel(INBOX);
-        let store = self.writer.health();
-        let handle = Handle { inbox, next_request: Arc::new(AtomicU64::new(1)), store };
-        let run = Running { driver: self, replies: FxHashMap::default(), items: Vec::new() };
+    pub fn spawn(
+        self,
+        store: Box<dyn Store>,
+        term: Term,
+        releaser: Releaser,
+    ) -> std::io::Result<Started> {
+        let inbox = Arc::new(Inbox::new());
+        let durable = inbox.clone();
+        let writer = StoreWriter::spawn(store, term, move |batches: Vec<Batch<Release>>| {
+            let n_batches = batches.len();
+            releaser.release(batches);
+            durable.note_durable(n_batches);
+        })?;
+        let health = writer.health();
+        let next_request = Arc::new(AtomicU64::new(1));
+        let handle = Handle { inbox: inbox.clone(), next_request, store: health.clone() };
+        let running = Running {
+            driver: self,
+            writer,
+            replies: FxHashMap::default(),
+            effects: Vec::new(),
+            records: Vec::new(),
+            items: Vec::new(),
+        };
         let thread = std::thread::Builder::new()
             .name("driver".to_owned())
             // Policies run on this stack.
             .stack_size(8 << 20)
-            .spawn(move || run.run(&receiver))?;
-        Ok((handle, thread))
+            .spawn(move || {
+                // Closes also when the thread panics, and after the store's last commit.
+                let closing = Closing(inbox);
+                running.run(&closing.0);
+            })?;
+        Ok(Started { handle, store: health, thread })
+    }
+}
+
+struct Closing(Arc<Inbox>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
 struct Running {
     driver: Driver,
+    writer: StoreWriter<Release>,
     replies: FxHashMap<RequestId, oneshot::Sender<Answer>>,
+    /// Of the event or round in hand; empty in between.
+    effects: Vec<Effect>,
+    /// Of the batch in hand.
+    records: Vec<Record>,
     items: Vec<Item>,
 }
 
+/// The driver looks at its timers at least this often.
+const IDLE_WAKE: Duration = Duration::from_secs(1);
+
 impl Running {
-    fn run(mut self, inbox: &Receiver<Input>) {
-        let first = std::mem::take(&mut self.driver.first);
-        let mut records = Vec::new();
-        self.sort(first, &mut records);
-        self.round(records);
+    fn run(mut self, inbox: &Inbox) {
+        self.effects = std::mem::take(&mut self.driver.first);
+        self.sort();
+        self.round(inbox);
         loop {
-            let mut records = Vec::new();
-            match self.next_input(inbox) {
-                Ok(input) => {
-                    if !self.take_inputs(input, inbox, &mut records) {
-                        self.round(records);
-                        return;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            if inbox.is_empty() {
+                self.driver.policies.idle();
             }
-            self.round(records);
+            let work = inbox.take(self.wait());
+            let (is_last, is_stuck) = (work.is_last, work.is_stuck);
+            let rounds = self.take_in(work);
+            if is_stuck {
+                continue;
+            }
+            self.round(inbox);
+            for waiting in rounds {
+                // Whoever waits may have gone.
+                let _ = waiting.send(());
+            }
+            if is_last {
+                return;
+            }
         }
     }
 
-    fn next_input(&mut self, inbox: &Receiver<Input>) -> Result<Input, RecvTimeoutError> {
-        if let Ok(input) = inbox.try_recv() {
-            return Ok(input);
-        }
-        self.driver.policies.idle();
+    fn wait(&self) -> Duration {
         let now = self.driver.clock.now();
         let until_deadline = self.driver.scheduler.next_deadline().map(|at| at.since(now));
-        let waits = [until_deadline, self.driver.policies.wake_in(), Some(IDLE_WAKE)];
-        let wait = waits.into_iter().flatten().min().unwrap_or(IDLE_WAKE);
-        inbox.recv_timeout(wait)
+        let waits = [until_deadline, self.driver.policies.wake_in()];
+        waits.into_iter().flatten().fold(IDLE_WAKE, Duration::min)
     }
 
-    /// Handles this input and those that wait behind it. False: the driver is to stop.
-    fn take_inputs(
-        &mut self,
-        first: Input,
-        inbox: &Receiver<Input>,
-        records: &mut Vec<pointsman_scheduler::Record>,
-    ) -> bool {
-        let mut next = Some(first);
-        let mut n_taken = 0;
-        while let Some(input) = next {
-            match input {
-                Input::Event { event, reply } => {
-                    if let Some((request, sender)) = reply {
-                        self.replies.insert(request, sender);
-                    }
-                    let mut effects = Vec::new();
-                    let now = self.driver.clock.now();
-                    self.driver.scheduler.handle(now, event, &mut effects);
-                    self.sort(effects, records);
-                }
-                Input::Query(ask) => {
-                    let now = self.driver.clock.now();
-                    ask(&mut self.driver.scheduler, &mut self.driver.policies, now);
-                }
-                Input::Stop => return false,
-            }
-            n_taken += 1;
-            next = if n_taken < MAX_INPUTS_PER_ROUND { inbox.try_recv().ok() } else { None };
+    fn take_in(&mut self, work: Work) -> Vec<oneshot::Sender<()>> {
+        for told in work.told {
+            self.handle(told);
         }
-        true
+        for ask in work.questions {
+            let now = self.driver.clock.now();
+            ask(&mut self.driver.scheduler, &mut self.driver.policies, now);
+        }
+        work.rounds
+    }
+
+    fn handle(&mut self, told: Told) {
+        if let Some((request, sender)) = told.reply {
+            if sender.is_closed() {
+                // Whoever asked has been told that the outcome is unknown, or has gone. That
+                // nothing happens is such an outcome.
+                return;
+            }
+            self.replies.insert(request, sender);
+        }
+        let reporter = Reporter::of(&told.event);
+        let now = self.driver.clock.now();
+        self.driver.scheduler.handle(now, told.event, &mut self.effects);
+        if let Some(reporter) = reporter {
+            self.note_reporter(reporter);
+        }
+        self.sort();
+    }
+
+    /// A worker that registered begins with an empty list of commands; what the same event has to
+    /// tell it comes after that.
+    fn note_reporter(&mut self, reporter: Reporter) {
+        for effect in &self.effects {
+            let Effect::Answer { answer, .. } = effect else { continue };
+            match reporter {
+                Reporter::Registering { life } => {
+                    if let Answer::Registered { worker, .. } = *answer {
+                        self.items.push(Item::Registered { worker, life });
+                        self.items.push(Item::Heard(worker));
+                    }
+                }
+                Reporter::Syncing(worker) => {
+                    if matches!(answer, Answer::Synced { .. }) {
+                        self.items.push(Item::Heard(worker));
+                    }
+                }
+            }
+        }
     }
 
     /// Plans, and hands everything of the round over.
-    fn round(&mut self, mut records: Vec<pointsman_scheduler::Record>) {
-        let mut effects = Vec::new();
-        let now = self.driver.clock.now();
-        self.driver.scheduler.plan(now, &mut self.driver.policies, &mut effects);
-        for incident in self.driver.policies.take_incidents() {
-            tracing::warn!(
-                slot = incident.slot.name(),
-                policy = incident.name,
-                "{}",
-                incident.message
-            );
-            self.driver.scheduler.handle(now, incident.event(), &mut effects);
+    fn round(&mut self, inbox: &Inbox) {
+        let Driver { scheduler, policies, clock, .. } = &mut self.driver;
+        let now = clock.now();
+        scheduler.plan(now, policies, &mut self.effects);
+        for incident in policies.take_incidents() {
+            tell_incident(&incident);
+            scheduler.handle(now, incident.event(), &mut self.effects);
         }
-        self.sort(effects, &mut records);
-        if records.is_empty() && self.items.is_empty() {
+        self.sort();
+        if self.records.is_empty() && self.items.is_empty() {
             return;
         }
+        let records = std::mem::take(&mut self.records);
         let items = std::mem::take(&mut self.items);
-        self.driver.writer.submit(Batch { records, payload: Release { at: now, items } });
+        inbox.note_submitted();
+        self.writer.submit(Batch { records, payload: Release { at: now, items } });
     }
 
-    /// Splits effects into what is made durable and what is released then.
-    fn sort(&mut self, effects: Vec<Effect>, records: &mut Vec<pointsman_scheduler::Record>) {
-        // A worker that registered begins with an empty list of commands; what this same event
-        // has to tell it comes after that.
-        for effect in &effects {
-            if let Effect::Answer { answer: Answer::Registered { worker, .. }, .. } = effect {
-                self.items.push(Item::ForgetCommands(*worker));
-            }
-        }
-        for effect in effects {
+    /// Splits the effects into what is made durable and what is released then.
+    fn sort(&mut self) {
+        for effect in self.effects.drain(..) {
             match effect {
-                Effect::Persist(record) => records.push(record),
+                Effect::Persist(record) => self.records.push(record),
                 Effect::Publish(notice) => self.items.push(Item::Notice(notice)),
                 Effect::Start(start) => self.items.push(Item::Start(start)),
                 Effect::Stop(stop) => self.items.push(Item::Stop(stop)),
@@ -282,5 +331,40 @@ impl Running {
     }
 }
 
-/// Swapped policies are looked for at least this often.
-const IDLE_WAKE: Duration = Duration::from_millis(100);
+fn tell_incident(incident: &Incident) {
+    let (slot, policy, message) = (incident.slot.name(), &incident.name, &incident.message);
+    match incident.kind {
+        IncidentKind::Serving => tracing::info!(slot, policy, "{message}"),
+        IncidentKind::Failed { .. } | IncidentKind::Quarantined => {
+            tracing::warn!(slot, policy, "{message}");
+        }
+    }
+}
+
+/// Who an event is heard from, where that is a worker.
+enum Reporter {
+    Registering { life: u64 },
+    Syncing(pointsman_scheduler::WorkerId),
+}
+
+impl Reporter {
+    fn of(event: &Event) -> Option<Reporter> {
+        match event {
+            Event::Register { registration, .. } => {
+                Some(Reporter::Registering { life: registration.life })
+            }
+            Event::Sync { report, .. } => Some(Reporter::Syncing(report.worker)),
+            Event::SubmitJob { .. }
+            | Event::SubmitTask { .. }
+            | Event::CancelTask { .. }
+            | Event::CancelJob { .. }
+            | Event::RetryTask { .. }
+            | Event::PauseQueue { .. }
+            | Event::DrainWorker { .. }
+            | Event::Configure(_)
+            | Event::PolicySwapped(_)
+            | Event::PolicyFailed { .. }
+            | Event::Tick => None,
+        }
+    }
+}

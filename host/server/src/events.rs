@@ -1,10 +1,12 @@
 //! The event log: the newest events in a ring, numbered without gaps. Readers pull from it at their
-//! own pace, so that a stalled one costs nothing; one that falls out of the ring is told so.
+//! own pace, so that a stalled one costs nothing; one that falls out of the ring is told so. What
+//! readers are shown is made when they read: without readers nothing is made.
 
 use crate::read_model::ReadModel;
 use pointsman_protocol::events::{EventBody, PublicEvent, Views};
 use pointsman_protocol::timestamp::Timestamp;
-use pointsman_scheduler::{Notice, Record, Time};
+use pointsman_scheduler::{Notice, Record, TaskId, Term, Time};
+use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 use tokio::sync::watch;
@@ -26,10 +28,10 @@ pub struct EventLog {
     newest: watch::Sender<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ring {
     events: VecDeque<(Time, LoggedEvent)>,
-    /// Number of the newest event; 0 before the first.
+    /// Number of the newest event.
     newest: u64,
 }
 
@@ -47,13 +49,15 @@ impl Ring {
     }
 }
 
-impl Default for EventLog {
-    fn default() -> EventLog {
-        EventLog { ring: Mutex::default(), newest: watch::Sender::new(0) }
-    }
-}
-
 impl EventLog {
+    /// Numbers begin above those of any earlier term, so that a reader of an earlier host is
+    /// noticed instead of being shown other events under the numbers it knows.
+    pub fn new(term: Term) -> EventLog {
+        let newest = term.0 << 32;
+        let ring = Ring { events: VecDeque::new(), newest };
+        EventLog { ring: Mutex::new(ring), newest: watch::Sender::new(newest) }
+    }
+
     /// For a batch: readers are woken by `wake` afterwards.
     pub fn append(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().expect("nobody panics while holding the ring")
@@ -93,10 +97,19 @@ impl EventLog {
         if after < oldest || after > ring.newest {
             return Err(OutOfRing);
         }
+        let slice = ring.events.range((after - oldest) as usize..).take(max);
+        let newest_of: FxHashMap<TaskId, u64> = (after + 1..)
+            .zip(slice.clone())
+            .filter_map(|(n, (_, event))| Some((event.changed_task()?, n)))
+            .collect();
         let mut events = Vec::new();
         let mut reached = after;
-        for (at, event) in ring.events.range((after - oldest) as usize..).take(max) {
+        for (at, event) in slice {
             reached += 1;
+            // All show the row as it is now: the last of those read together is enough.
+            if event.changed_task().is_some_and(|task| newest_of[&task] != reached) {
+                continue;
+            }
             let body = match event {
                 LoggedEvent::Record(record) => EventBody::from_record(record, &Shown(model, *at)),
                 LoggedEvent::Notice(notice) => Some(EventBody::from(notice)),
@@ -107,6 +120,15 @@ impl EventLog {
             }
         }
         Ok((events, reached))
+    }
+}
+
+impl LoggedEvent {
+    fn changed_task(&self) -> Option<TaskId> {
+        match self {
+            LoggedEvent::Record(Record::Task(id, _)) => Some(*id),
+            LoggedEvent::Record(_) | LoggedEvent::Notice(_) | LoggedEvent::Public(_) => None,
+        }
     }
 }
 

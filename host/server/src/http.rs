@@ -3,6 +3,8 @@
 
 pub mod guard;
 mod answer;
+mod body;
+pub(crate) mod listen;
 mod query;
 mod jobs;
 mod tasks;
@@ -30,6 +32,7 @@ use pointsman_protocol::problem::Problem;
 use pointsman_scheduler::Term;
 use pointsman_store::Health;
 use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
 
 /// What every route can reach.
 #[derive(Clone)]
@@ -46,7 +49,14 @@ pub struct App {
     pub store: Arc<Health>,
     pub clock: Clock,
     pub term: Term,
+    /// Whatever is held for news ends when this is true.
+    pub stopped: watch::Receiver<bool>,
+    /// Room for readers of the event stream.
+    pub readers: Arc<Semaphore>,
 }
+
+/// Readers of the event stream at most.
+pub const MAX_READERS: usize = 256;
 
 /// Bytes of a submission's body at most.
 pub const SUBMISSION_MAX: usize = 64 << 20;
@@ -97,4 +107,10 @@ pub fn router(app: App, guard: Guard) -> Router {
         })
         .layer(axum::middleware::from_fn_with_state(Arc::new(guard), guard::check))
         .with_state(app)
+}
+
+/// Waits until the host is to stop.
+pub(crate) async fn stopping(stopped: &mut watch::Receiver<bool>) {
+    // It fails if the sender is gone, and then the host is gone too.
+    let _ = stopped.wait_for(|stop| *stop).await;
 }

@@ -87,6 +87,46 @@ pub struct TaskFilter {
     pub text: Option<String>,
 }
 
+/// A part of a list of tasks.
+#[derive(Debug, Default)]
+pub struct TaskPage<'a> {
+    pub tasks: Vec<&'a Task>,
+    /// Where to go on; None: the list ends here.
+    pub next: Option<TaskId>,
+}
+
+/// Tasks looked at for one page at most.
+const MAX_LOOKED_AT: usize = 50_000;
+
+impl TaskFilter {
+    fn passes(&self, task: &Task) -> bool {
+        let status = &task.status;
+        self.state.is_none_or(|state| status.state == state)
+            && self.job.is_none_or(|job| task.added.job == job)
+            && self.queue.as_ref().is_none_or(|queue| task.added.spec.queue == *queue)
+            && self.worker.is_none_or(|worker| {
+                status.attempts.last().is_some_and(|attempt| attempt.worker == worker)
+            })
+            && self.text.as_ref().is_none_or(|text| task.added.spec.name.contains(text))
+    }
+
+    fn page<'a>(&self, tasks: impl Iterator<Item = &'a Task>, limit: usize) -> TaskPage<'a> {
+        let mut page = TaskPage::default();
+        let mut last = None;
+        for (n_looked_at, task) in tasks.enumerate() {
+            if page.tasks.len() == limit || n_looked_at == MAX_LOOKED_AT {
+                page.next = last;
+                break;
+            }
+            last = Some(task.added.id);
+            if self.passes(task) {
+                page.tasks.push(task);
+            }
+        }
+        page
+    }
+}
+
 impl ReadModel {
     pub fn from_snapshot(snapshot: &Snapshot) -> ReadModel {
         let mut model = ReadModel::default();
@@ -194,12 +234,18 @@ impl ReadModel {
         }
     }
 
-    pub fn apply_notice(&mut self, at: Time, notice: &Notice) {
+    /// A worker gave a sign of life.
+    pub fn note_heard(&mut self, worker: WorkerId, at: Time) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.last_heartbeat = Some(at);
+        }
+    }
+
+    pub fn apply_notice(&mut self, notice: &Notice) {
         match notice {
             Notice::WorkerMeasured { worker, measurements } => {
                 if let Some(worker) = self.workers.get_mut(worker) {
                     worker.measurements = Some(*measurements);
-                    worker.last_heartbeat = Some(at);
                 }
             }
             Notice::WorkerState { worker, state } => {
@@ -241,48 +287,21 @@ impl ReadModel {
         }
     }
 
-    /// Up to `limit` tasks after `after` that pass, in id order, and whether there are more.
-    pub fn page(
-        &self,
-        filter: &TaskFilter,
-        after: Option<TaskId>,
-        limit: usize,
-    ) -> (Vec<&Task>, bool) {
-        let from = TaskId(after.map_or(0, |id| id.0 + 1));
-        let passes = |task: &&Task| {
-            let status = &task.status;
-            filter.state.is_none_or(|state| status.state == state)
-                && filter.job.is_none_or(|job| task.added.job == job)
-                && filter.queue.as_ref().is_none_or(|queue| task.added.spec.queue == *queue)
-                && filter.worker.is_none_or(|worker| {
-                    status.attempts.last().is_some_and(|attempt| attempt.worker == worker)
-                })
-                && filter.text.as_ref().is_none_or(|text| task.added.spec.name.contains(text))
-        };
-        let narrowed = match (filter.job, filter.state) {
-            (Some(job), _) => Some(self.jobs.get(&job).map(|job| &job.tasks)),
-            (None, Some(state)) => Some(Some(&self.in_state[state as usize])),
-            (None, None) => None,
-        };
-        let mut found: Vec<&Task> = match narrowed {
-            Some(ids) => ids
-                .into_iter()
-                .flat_map(|ids| ids.range(from..))
-                .filter_map(|id| self.tasks.get(id))
-                .filter(passes)
-                .take(limit + 1)
-                .collect(),
-            None => self
-                .tasks
-                .range(from..)
-                .map(|(_, task)| task)
-                .filter(passes)
-                .take(limit + 1)
-                .collect(),
-        };
-        let has_more = found.len() > limit;
-        found.truncate(limit);
-        (found, has_more)
+    /// Up to `limit` tasks after `after` that pass, in id order. Where few pass, looking ends after
+    /// [`MAX_LOOKED_AT`] tasks with a short page, so that no request holds up the others.
+    pub fn page(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> TaskPage<'_> {
+        let from = TaskId(after.map_or(0, |id| id.0.saturating_add(1)));
+        let found = |id: &TaskId| self.tasks.get(id);
+        match (filter.job, filter.state) {
+            (Some(job), _) => {
+                let ids = self.jobs.get(&job).into_iter().flat_map(|job| job.tasks.range(from..));
+                filter.page(ids.filter_map(found), limit)
+            }
+            (None, Some(state)) => {
+                filter.page(self.in_state[state as usize].range(from..).filter_map(found), limit)
+            }
+            (None, None) => filter.page(self.tasks.range(from..).map(|(_, task)| task), limit),
+        }
     }
 
     pub fn task_row(&self, id: TaskId, reason: Option<&Reason>) -> Option<TaskView> {

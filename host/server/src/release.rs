@@ -1,10 +1,12 @@
 //! What happens once a batch is durable: the read model and the event stream take it in, commands go
-//! to the workers' outboxes, requests are answered. Runs on the store's thread, in order.
+//! to the workers' outboxes, requests are answered. Runs on the store's thread, in order; each of
+//! the four is locked once for all batches of a commit.
 
 use crate::events::{EventLog, LoggedEvent};
 use crate::logs::Logs;
-use crate::outbox::Outboxes;
+use crate::outbox::{self, Outboxes};
 use crate::read_model::{ReadModel, SharedReadModel};
+use pointsman_scheduler::record::WorkerState;
 use pointsman_scheduler::{Answer, Notice, Record, Start, Stop, Time, WorkerId};
 use pointsman_store::Batch;
 use std::sync::Arc;
@@ -22,7 +24,13 @@ pub enum Item {
     Notice(Notice),
     Start(Start),
     Stop(Stop),
-    ForgetCommands(WorkerId),
+    /// The worker begins with an empty list of commands; those before were for what it was.
+    Registered {
+        worker: WorkerId,
+        life: u64,
+    },
+    /// A sign of life.
+    Heard(WorkerId),
     Answer(oneshot::Sender<Answer>, Answer),
 }
 
@@ -42,27 +50,32 @@ impl Releaser {
         {
             let mut model = self.model.write();
             let mut events = self.events.append();
+            let mut outboxes = self.outboxes.lock();
             for batch in batches {
                 let at = batch.payload.at;
                 for record in batch.records {
-                    self.take_record(&mut model, &record);
+                    self.take_record(&mut model, &mut outboxes, &record);
                     events.push(at, LoggedEvent::Record(record));
                 }
                 for item in batch.payload.items {
                     match item {
                         Item::Notice(notice) => {
-                            model.apply_notice(at, &notice);
+                            model.apply_notice(&notice);
+                            if let Notice::WorkerState { worker, state: WorkerState::Lost } = notice
+                            {
+                                outboxes.lose(worker);
+                            }
                             events.push(at, LoggedEvent::Notice(notice));
                         }
-                        Item::Start(start) => self.outboxes.push_start(start),
-                        Item::Stop(stop) => self.outboxes.push_stop(stop),
-                        Item::ForgetCommands(worker) => self.outboxes.forget(worker),
+                        Item::Start(start) => outboxes.start(start),
+                        Item::Stop(stop) => outboxes.stop(stop),
+                        Item::Registered { worker, life } => outboxes.register(worker, life),
+                        Item::Heard(worker) => model.note_heard(worker, at),
                         Item::Answer(sender, answer) => answers.push((sender, answer)),
                     }
                 }
             }
         }
-        self.outboxes.wake();
         self.events.wake();
         for (sender, answer) in answers {
             // Whoever asked may have gone.
@@ -70,9 +83,23 @@ impl Releaser {
         }
     }
 
-    fn take_record(&self, model: &mut ReadModel, record: &Record) {
-        if let Record::TaskForgotten(task) = record {
-            self.logs.forget(*task);
+    fn take_record(
+        &self,
+        model: &mut ReadModel,
+        outboxes: &mut outbox::Locked<'_>,
+        record: &Record,
+    ) {
+        match record {
+            Record::TaskForgotten(task) => self.logs.forget(*task),
+            Record::WorkerForgotten(worker) => outboxes.forget(*worker),
+            Record::Job(_)
+            | Record::TaskAdded(_)
+            | Record::Task(..)
+            | Record::Worker(_)
+            | Record::Queue(_)
+            | Record::Key(_)
+            | Record::KeyForgotten(_)
+            | Record::JobForgotten(_) => {}
         }
         model.apply(record);
     }

@@ -1,12 +1,14 @@
 //! The configuration file, applied again whenever its content changes: all of it or nothing.
 
 use crate::config::Config;
+use crate::driver::NoAnswer;
 use crate::http::App;
 use crate::watch::Watch;
 use pointsman_protocol::events::EventBody;
 use pointsman_scheduler::Event;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub struct ConfigReloader {
     app: App,
@@ -15,6 +17,8 @@ pub struct ConfigReloader {
     /// going back to earlier bytes applies too.
     seen: Option<String>,
 }
+
+const RETRY: Duration = Duration::from_secs(1);
 
 impl ConfigReloader {
     pub fn new(app: App, path: PathBuf) -> ConfigReloader {
@@ -60,10 +64,10 @@ impl ConfigReloader {
             return;
         }
         let later = current.needs_restart(&config);
-        let settings = Box::new(config.settings.clone());
-        if let Err(error) = self.app.driver.tell(Event::Configure(settings)).await {
-            self.refuse(format!("it could not be applied: {error}"));
-            return;
+        // A busy host or a failing store puts it off, nothing more.
+        while let Err(error) = self.tell(&config).await {
+            tracing::warn!(%error, "the configuration is applied later");
+            tokio::time::sleep(RETRY).await;
         }
         self.app.model.write().set_queues(&config.settings.queues);
         self.app.policies.bind_all(&config.policies);
@@ -75,6 +79,12 @@ impl ConfigReloader {
         };
         tracing::info!(note = reason.as_deref().unwrap_or(""), "applied the configuration");
         self.publish(true, reason);
+    }
+
+    /// Waits until the scheduler has taken it.
+    async fn tell(&self, config: &Config) -> Result<(), NoAnswer> {
+        self.app.driver.tell(Event::Configure(Box::new(config.settings.clone()))).await?;
+        self.app.driver.after_round().await
     }
 
     fn refuse(&self, problem: String) {

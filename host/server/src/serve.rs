@@ -2,10 +2,10 @@
 
 use crate::clock::Clock;
 use crate::config::{Config, LoadError, StoreBackend};
-use crate::driver::{Driver, Handle};
+use crate::driver::{Driver, Started};
 use crate::events::EventLog;
 use crate::http::guard::{Guard, TokenError};
-use crate::http::{App, router};
+use crate::http::{App, MAX_READERS, listen, router, stopping};
 use crate::logs::Logs;
 use crate::outbox::Outboxes;
 use crate::policy_desk::{PolicyDesk, library_settings};
@@ -15,16 +15,16 @@ use crate::reload::ConfigReloader;
 use crate::watch::Watch;
 use arc_swap::ArcSwap;
 use pointsman_policy::{LibraryError, PolicyHost};
-use pointsman_scheduler::record::Snapshot;
+use pointsman_scheduler::record::{Attempt, Snapshot};
 use pointsman_scheduler::{Scheduler, Term, Time};
-use pointsman_store::{MemoryStore, SqliteStore, Store, StoreError, StoreWriter};
+use pointsman_store::{MemoryStore, SqliteStore, Store, StoreError};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 /// What to run.
@@ -41,7 +41,6 @@ pub struct Host {
     app: App,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
-    driver: std::thread::JoinHandle<()>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -60,11 +59,13 @@ pub enum ServeError {
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("failed to start a thread")]
     Thread(#[source] std::io::Error),
+    #[error("the host broke down; what was acknowledged is stored, start it again")]
+    BrokenDown,
 }
 
 /// The first policies are waited for this long; native ones decide until then.
 const POLICY_PATIENCE: Duration = Duration::from_secs(20);
-/// Requests in flight at the end are waited for this long.
+/// Requests in flight at the end are waited for this long, and so is the last commit.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs a host until `shutdown` is done. `ready` is called with its address.
@@ -78,9 +79,12 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let host = Host::start(options).await?;
     ready(host.address());
-    shutdown.await;
+    let outcome = tokio::select! {
+        () = shutdown => Ok(()),
+        () = host.app.driver.ended() => Err(ServeError::BrokenDown),
+    };
     host.stop().await;
-    Ok(())
+    outcome
 }
 
 impl Host {
@@ -89,12 +93,23 @@ impl Host {
     /// # Errors
     /// What kept it from starting.
     pub async fn start(options: ServeOptions) -> Result<Host, ServeError> {
+        make_data_dir(&options.config)?;
+        let store = open_store(&options.config)?;
+        Host::start_on(options, store).await
+    }
+
+    /// The same on a store that is open already.
+    ///
+    /// # Errors
+    /// What kept it from starting.
+    pub async fn start_on(
+        options: ServeOptions,
+        mut store: Box<dyn Store>,
+    ) -> Result<Host, ServeError> {
         let config = options.config;
         let guard = Guard::load(&config.auth)?;
+        make_data_dir(&config)?;
         let data_dir = config.server.data_dir.clone();
-        make_private(&data_dir)
-            .map_err(|source| ServeError::DataDir { path: data_dir.clone(), source })?;
-        let mut store = open_store(&config)?;
         let term = store.begin_term()?;
         let snapshot = store.load()?;
         let clock = Clock::starting_after(newest_time(&snapshot));
@@ -111,16 +126,22 @@ impl Host {
         model.set_queues(&config.settings.queues);
         let releaser = Releaser {
             model: SharedReadModel::new(model),
-            events: Arc::new(EventLog::default()),
+            events: Arc::new(EventLog::new(term)),
             outboxes: Arc::new(Outboxes::new(term)),
             logs: Arc::new(logs),
         };
-        let (driver, driver_thread, store_health) =
-            start_driver(&config, store, term, snapshot, clock, policies, releaser.clone())?;
-        let nudge = driver.clone();
+        let mut first = Vec::new();
+        let settings = config.settings.clone();
+        let now = clock.now();
+        let scheduler = Scheduler::recover(settings, seed(term), term, now, snapshot, &mut first);
+        let driver = Driver { scheduler, policies, clock, first };
+        let Started { handle, store, .. } =
+            driver.spawn(store, term, releaser.clone()).map_err(ServeError::Thread)?;
+        let nudge = handle.clone();
         library.set_waker(move || nudge.nudge());
+        let (stop, stopped) = watch::channel(false);
         let app = App {
-            driver,
+            driver: handle,
             model: releaser.model,
             events: releaser.events,
             outboxes: releaser.outboxes,
@@ -128,18 +149,20 @@ impl Host {
             policies: desk,
             config: Arc::new(ArcSwap::from_pointee(config)),
             config_problem: Arc::new(ArcSwap::from_pointee(None)),
-            store: store_health,
+            store,
             clock,
             term,
+            stopped,
+            readers: Arc::new(Semaphore::new(MAX_READERS)),
         };
-        Host::listen(app, guard, options.config_path, driver_thread).await
+        Host::listen(app, guard, options.config_path, stop).await
     }
 
     async fn listen(
         app: App,
         guard: Guard,
         config_path: Option<PathBuf>,
-        driver: std::thread::JoinHandle<()>,
+        stop: watch::Sender<bool>,
     ) -> Result<Host, ServeError> {
         let (listen, policy_folder) = {
             let config = app.config.load();
@@ -148,19 +171,9 @@ impl Host {
         let failed = |source| ServeError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let (stop, stopped) = watch::channel(false);
+        let stopped = app.stopped.clone();
         let routes = router(app.clone(), guard.listening_on(address));
-        let mut http_stopped = stopped.clone();
-        let mut tasks = vec![tokio::spawn(async move {
-            let stopped = async move {
-                // Also when the sender is gone.
-                let _ = http_stopped.wait_for(|stop| *stop).await;
-            };
-            if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await
-            {
-                tracing::error!(%error, "failed to serve");
-            }
-        })];
+        let mut tasks = vec![tokio::spawn(listen::serve(listener, routes, stopped.clone()))];
         let desk = app.policies.clone();
         tasks.push(until_stopped(stopped.clone(), async move {
             let mut watch = Watch::new(&policy_folder);
@@ -174,7 +187,7 @@ impl Host {
             tasks.push(until_stopped(stopped, reloader.run()));
         }
         tracing::info!(%address, term = app.term.0, "listening");
-        Ok(Host { address, app, stop, tasks, driver })
+        Ok(Host { address, app, stop, tasks })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -185,20 +198,20 @@ impl Host {
         &self.app
     }
 
-    /// Ends the host: no new requests, then the driver, then the store's last commit.
+    /// Ends the host: no new requests, then the driver, then the store's last commit. A store that
+    /// fails to the end is given up; nothing that was answered is in what it did not take.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        self.app.driver.stop().await;
-        for task in self.tasks {
-            // Polls and streams of clients that stay would hold it for ever.
-            let mut task = task;
+        for mut task in self.tasks {
+            // Clients that stay would hold it for ever.
             if tokio::time::timeout(STOP_PATIENCE, &mut task).await.is_err() {
                 task.abort();
             }
         }
-        let driver = self.driver;
-        // A panic there has been told by its own thread.
-        let _ = tokio::task::spawn_blocking(move || driver.join()).await;
+        self.app.driver.stop();
+        if tokio::time::timeout(STOP_PATIENCE, self.app.driver.ended()).await.is_err() {
+            tracing::error!("stopped without the store's last commit");
+        }
     }
 }
 
@@ -209,14 +222,20 @@ fn until_stopped(
     tokio::spawn(async move {
         tokio::select! {
             () = work => {}
-            _ = stopped.wait_for(|stop| *stop) => {}
+            () = stopping(&mut stopped) => {}
         }
     })
 }
 
-fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
+/// Readable by its owner only: it holds what tasks wrote.
+fn make_data_dir(config: &Config) -> Result<(), ServeError> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    let path = &config.server.data_dir;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| ServeError::DataDir { path: path.clone(), source })
 }
 
 fn open_store(config: &Config) -> Result<Box<dyn Store>, StoreError> {
@@ -228,32 +247,6 @@ fn open_store(config: &Config) -> Result<Box<dyn Store>, StoreError> {
     })
 }
 
-fn start_driver(
-    config: &Config,
-    store: Box<dyn Store>,
-    term: Term,
-    snapshot: Snapshot,
-    clock: Clock,
-    policies: PolicyHost,
-    releaser: Releaser,
-) -> Result<(Handle, std::thread::JoinHandle<()>, Arc<pointsman_store::Health>), ServeError> {
-    let mut first = Vec::new();
-    let scheduler = Scheduler::recover(
-        config.settings.clone(),
-        seed(term),
-        term,
-        clock.now(),
-        snapshot,
-        &mut first,
-    );
-    let writer = StoreWriter::spawn(store, term, move |batches| releaser.release(batches))
-        .map_err(ServeError::Thread)?;
-    let health = writer.health();
-    let driver = Driver { scheduler, policies, clock, writer, first };
-    let (handle, thread) = driver.spawn().map_err(ServeError::Thread)?;
-    Ok((handle, thread, health))
-}
-
 /// Only jitter depends on it.
 fn seed(term: Term) -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -263,7 +256,8 @@ fn seed(term: Term) -> u64 {
 /// The newest time in the store: the host's clock begins no earlier.
 fn newest_time(snapshot: &Snapshot) -> Time {
     let of_tasks = snapshot.tasks.iter().map(|(added, status)| {
-        let attempts = status.attempts.iter().map(|it| it.ended.unwrap_or(it.assigned));
+        let newest = |it: &Attempt| it.ended.or(it.started).unwrap_or(it.assigned);
+        let attempts = status.attempts.iter().map(newest);
         let others = [Some(added.submitted), status.ended, status.ready_since];
         others.into_iter().flatten().chain(attempts).max().unwrap_or(Time::ZERO)
     });

@@ -2,9 +2,9 @@
 
 use super::App;
 use super::answer::{Answered, Failure, ok, unexpected};
-use super::query::{Query, path_id};
+use super::body::{RawBody, off_thread};
+use super::query::{NoQuery, Query, path_id};
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use pointsman_protocol::api::{CancelJobResponse, JobView, Page, SubmitResponse};
@@ -14,21 +14,14 @@ use pointsman_scheduler::event::Key;
 use pointsman_scheduler::{Answer, Event, JobId};
 use sha2::{Digest, Sha256};
 
-/// Bodies above this are parsed where they block nobody.
-const LARGE: usize = 64 << 10;
-
 pub async fn submit(
     State(app): State<App>,
+    _: NoQuery,
     headers: HeaderMap,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<(StatusCode, Json<SubmitResponse>), Failure> {
     let key = idempotency_key(&headers, &body)?;
-    let submission = if body.len() > LARGE {
-        let parsed = tokio::task::spawn_blocking(move || Submission::from_json(&body)).await;
-        parsed.map_err(|_| Failure(Problem::new(500, "defect", "reading the body failed")))?
-    } else {
-        Submission::from_json(&body)
-    }?;
+    let submission = off_thread(body, Submission::from_json).await??;
     let names: Vec<String> = match &submission {
         Submission::Job(job) => job.tasks.iter().map(|task| task.name.clone()).collect(),
         Submission::Task(task) => vec![task.name.clone()],
@@ -67,7 +60,7 @@ pub async fn list(State(app): State<App>, mut query: Query) -> Answered<Page<Job
     let after: Option<JobId> = query.parse("cursor")?;
     query.finish()?;
     let model = app.model.read();
-    let from = JobId(after.map_or(0, |id| id.0 + 1));
+    let from = JobId(after.map_or(0, |id| id.0.saturating_add(1)));
     let mut ids: Vec<JobId> = model.jobs.range(from..).map(|(id, _)| *id).take(limit + 1).collect();
     let has_more = ids.len() > limit;
     ids.truncate(limit);
@@ -76,7 +69,7 @@ pub async fn list(State(app): State<App>, mut query: Query) -> Answered<Page<Job
     ok(Page { items, next_cursor })
 }
 
-pub async fn show(State(app): State<App>, Path(id): Path<String>) -> Answered<JobView> {
+pub async fn show(State(app): State<App>, Path(id): Path<String>, _: NoQuery) -> Answered<JobView> {
     let id: JobId = path_id(&id)?;
     let view = app.model.read().job_view(id);
     view.map(Json).ok_or_else(|| unknown(id))
@@ -86,7 +79,11 @@ fn unknown(id: JobId) -> Failure {
     Failure(Problem::new(404, "unknown_job", format!("no job {id}")))
 }
 
-pub async fn cancel(State(app): State<App>, Path(id): Path<String>) -> Answered<CancelJobResponse> {
+pub async fn cancel(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    _: NoQuery,
+) -> Answered<CancelJobResponse> {
     let job: JobId = path_id(&id)?;
     match app.driver.request(|request| Event::CancelJob { request, job }).await? {
         Answer::JobCancelled { n_cancelled, n_stopping } => {

@@ -1,11 +1,11 @@
 //! Output of attempts: workers upload it, clients read it byte by byte.
 
-use super::App;
 use super::answer::Failure;
+use super::body::RawBody;
 use super::query::{Query, path_id};
 use super::tasks::unknown;
-use crate::logs::Stream;
-use axum::body::Bytes;
+use super::{App, stopping};
+use crate::logs::{STREAM_MAX, Stream};
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
@@ -45,6 +45,7 @@ pub async fn read(
     let follow: bool = query.parse("follow")?.unwrap_or(false);
     query.finish()?;
     let deadline = tokio::time::Instant::now() + FOLLOW_HOLD;
+    let mut stopped = app.stopped.clone();
     loop {
         let (attempt, has_ended) = find_attempt(&app, id, number)?;
         let logs = app.logs.clone();
@@ -57,10 +58,11 @@ pub async fn read(
                     .map_err(|error| log_failed(&error))?
             }
         };
-        let next = offset + piece.bytes.len() as u64;
+        let next = offset.saturating_add(piece.bytes.len() as u64);
         let is_complete = has_ended && next >= piece.total;
         let is_news = !piece.bytes.is_empty() || is_complete;
-        if !follow || is_news || tokio::time::Instant::now() >= deadline {
+        let is_over = tokio::time::Instant::now() >= deadline || *stopped.borrow();
+        if !follow || is_news || is_over {
             let headers = [
                 (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
                 (OFFSET_HEADER, next.to_string()),
@@ -68,7 +70,10 @@ pub async fn read(
             ];
             return Ok((headers, piece.bytes));
         }
-        tokio::time::sleep(FOLLOW_LOOK).await;
+        tokio::select! {
+            () = tokio::time::sleep(FOLLOW_LOOK) => {}
+            () = stopping(&mut stopped) => {}
+        }
     }
 }
 
@@ -104,7 +109,7 @@ pub async fn write(
     State(app): State<App>,
     Path(worker): Path<String>,
     mut query: Query,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<StatusCode, Failure> {
     let worker: WorkerId = path_id(&worker)?;
     let need = |name: &'static str, value: Option<u64>| {
@@ -126,6 +131,10 @@ pub async fn write(
             .map_err(|_| Failure(Problem::bad_parameter("attempt", "is out of range")))?,
         term: Term(term),
     };
+    if offset.saturating_add(body.len() as u64) > STREAM_MAX {
+        let problem = format!("a stream of output is kept up to {STREAM_MAX} bytes");
+        return Err(Failure(Problem::new(413, "too_large", problem).with_field("offset")));
+    }
     let is_its_own = {
         let model = app.model.read();
         model.tasks.get(&attempt.task).is_some_and(|task| {

@@ -2,9 +2,8 @@
 
 use super::App;
 use super::answer::{Answered, Failure, ok};
-use super::query::Query;
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use super::body::JsonBody;
+use super::query::{NoQuery, Query};
 use axum::extract::{Path, State};
 use pointsman_protocol::api::PoliciesView;
 use pointsman_protocol::problem::Problem;
@@ -33,23 +32,27 @@ pub async fn list(State(app): State<App>, query: Query) -> Answered<PoliciesView
 pub async fn bind(
     State(app): State<App>,
     Path(name): Path<String>,
-    body: Result<Json<Binding>, JsonRejection>,
+    _: NoQuery,
+    JsonBody(binding): JsonBody<Binding>,
 ) -> Answered<PoliciesView> {
     let slot = slot(&name)?;
-    let Json(binding) = body.map_err(|rejection| {
-        let problem = Problem::new(422, "bad_body", rejection.body_text());
-        Failure(problem.with_remedy("send {\"component\": \"NAME\"}"))
-    })?;
     app.policies.choose(slot, binding.component).await.map_err(Failure)?;
+    app.driver.after_round().await?;
     ok(app.policies.view())
 }
 
-pub async fn roll_back(State(app): State<App>, Path(name): Path<String>) -> Answered<PoliciesView> {
+pub async fn roll_back(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    _: NoQuery,
+) -> Answered<PoliciesView> {
     app.policies.roll_back(slot(&name)?).await.map_err(Failure)?;
+    app.driver.after_round().await?;
     ok(app.policies.view())
 }
 
-pub async fn reload(State(app): State<App>) -> Answered<PoliciesView> {
+pub async fn reload(State(app): State<App>, _: NoQuery) -> Answered<PoliciesView> {
     app.policies.rescan().await;
+    app.driver.after_round().await?;
     ok(app.policies.view())
 }

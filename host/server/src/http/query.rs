@@ -28,6 +28,19 @@ impl<S: Sync> FromRequestParts<S> for Query {
     }
 }
 
+/// For routes without parameters: refuses all.
+#[derive(Debug)]
+pub struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<NoQuery, Failure> {
+        Query::from_request_parts(parts, state).await?.finish()?;
+        Ok(NoQuery)
+    }
+}
+
 impl Query {
     pub fn take(&mut self, name: &'static str) -> Option<String> {
         self.allowed.push(name);
@@ -62,8 +75,13 @@ impl Query {
         match self.pairs.first() {
             None => Ok(()),
             Some((name, _)) => {
-                let allowed = self.allowed.join(", ");
-                let problem = format!("is no parameter of this route; it takes: {allowed}");
+                let allowed = match self.allowed.as_slice() {
+                    [] => "none".to_owned(),
+                    allowed => allowed.join(", "),
+                };
+                let repeated = self.allowed.contains(&name.as_str());
+                let problem = if repeated { "is given twice" } else { "is no parameter here" };
+                let problem = format!("{problem}; this route takes: {allowed}");
                 Err(Failure(Problem::bad_parameter(name, problem)))
             }
         }

@@ -2,7 +2,7 @@
 
 use super::App;
 use super::answer::{Answered, Failure, ok, unexpected};
-use super::query::Query;
+use super::query::{NoQuery, Query};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use pointsman_protocol::api::QueueView;
@@ -17,6 +17,7 @@ pub async fn list(State(app): State<App>, query: Query) -> Answered<Vec<QueueVie
 pub async fn pause(
     State(app): State<App>,
     Path(name): Path<String>,
+    _: NoQuery,
 ) -> Result<StatusCode, Failure> {
     set_paused(app, name, true).await
 }
@@ -24,6 +25,7 @@ pub async fn pause(
 pub async fn resume(
     State(app): State<App>,
     Path(name): Path<String>,
+    _: NoQuery,
 ) -> Result<StatusCode, Failure> {
     set_paused(app, name, false).await
 }

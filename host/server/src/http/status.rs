@@ -2,53 +2,84 @@
 
 use super::App;
 use super::answer::{Answered, Failure, ok};
-use super::query::Query;
+use super::query::NoQuery;
+use super::tasks::reasons;
+use crate::read_model::{ReadModel, Task};
 use axum::extract::State;
-use pointsman_protocol::api::{StatusRow, StatusView};
+use pointsman_protocol::api::{EndReasonView, StatusRow, StatusView};
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::timestamp::Timestamp;
+use pointsman_scheduler::TaskId;
+use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::record::{TaskState, WorkerState};
 
-/// Rows at most: placed tasks first, then waiting ones.
+/// Rows at most: placed tasks first, then waiting ones, then some of those that ended.
 const ROWS: usize = 1000;
+/// Ended tasks among them at least, if there are any.
+const ROWS_ENDED: usize = 100;
 
-pub async fn show(State(app): State<App>, query: Query) -> Answered<StatusView> {
-    query.finish()?;
+pub async fn show(State(app): State<App>, _: NoQuery) -> Answered<StatusView> {
+    let (ids, pending) = {
+        let model = app.model.read();
+        let ids = rows(&model);
+        let is_pending = |id: &&TaskId| model.in_state[TaskState::Pending as usize].contains(*id);
+        let pending: Vec<TaskId> = ids.iter().filter(is_pending).copied().collect();
+        (ids, pending)
+    };
+    let reasons = reasons(&app, pending).await;
     let model = app.model.read();
-    let now = app.clock.now();
-    let states = [TaskState::Running, TaskState::Assigned, TaskState::Pending];
-    let ids = states.into_iter().flat_map(|state| &model.in_state[state as usize]);
-    let rows = ids.take(ROWS).filter_map(|id| model.tasks.get(id)).map(|task| {
-        let worker = task.status.current().map(|attempt| attempt.worker);
-        let known = worker.and_then(|id| model.workers.get(&id));
-        let heartbeat = known.and_then(|worker| worker.last_heartbeat);
-        StatusRow {
-            task: task.added.id,
-            name: task.added.spec.name.clone(),
-            status: task.status.state.into(),
-            worker,
-            worker_name: known.map(|worker| worker.record.name.clone()),
-            worker_state: known.map(|worker| worker.state.into()),
-            progress: task.feedback.as_ref().and_then(|feedback| feedback.progress),
-            reason: None,
-            last_heartbeat: heartbeat.map(Timestamp),
-        }
-    });
     let is_live = |worker: &&crate::read_model::Worker| worker.state == WorkerState::Live;
+    let row = |id: &TaskId| Some(row(&model, model.tasks.get(id)?, reasons.get(id)));
     ok(StatusView {
-        at: Timestamp(now),
+        at: Timestamp(app.clock.now()),
         term: app.term.0,
         counts: model.counts(),
         n_workers_live: model.workers.values().filter(is_live).count() as u64,
         n_workers: model.workers.len() as u64,
-        tasks: rows.collect(),
+        tasks: ids.iter().filter_map(row).collect(),
         next_cursor: None,
     })
 }
 
+fn rows(model: &ReadModel) -> Vec<TaskId> {
+    let of = |state: TaskState| model.in_state[state as usize].iter().copied();
+    let mut ended: Vec<TaskId> = TaskState::ALL
+        .into_iter()
+        .filter(|state| state.is_terminal())
+        .flat_map(|state| of(state).rev().take(ROWS_ENDED))
+        .collect();
+    ended.sort_unstable_by_key(|id| {
+        let task = model.tasks.get(id);
+        std::cmp::Reverse((task.and_then(|task| task.status.ended), *id))
+    });
+    ended.truncate(ROWS_ENDED);
+    let open = [TaskState::Running, TaskState::Assigned, TaskState::Pending];
+    let open = open.into_iter().flat_map(of).take(ROWS - ended.len());
+    open.chain(ended.iter().copied()).collect()
+}
+
+fn row(model: &ReadModel, task: &Task, reason: Option<&Reason>) -> StatusRow {
+    let worker = task.status.attempts.last().map(|attempt| attempt.worker);
+    let known = worker.and_then(|id| model.workers.get(&id));
+    let heartbeat = known.and_then(|worker| worker.last_heartbeat);
+    let why_ended = task.status.end_reason.as_ref().map(|it| EndReasonView::from(it).code);
+    StatusRow {
+        task: task.added.id,
+        name: task.added.spec.name.clone(),
+        status: task.status.state.into(),
+        worker,
+        worker_name: known.map(|worker| worker.record.name.clone()),
+        worker_state: known.map(|worker| worker.state.into()),
+        progress: task.feedback.as_ref().and_then(|feedback| feedback.progress),
+        reason: reason
+            .map(|reason| reason.code().to_owned())
+            .or_else(|| why_ended.map(|code| code.into_owned())),
+        last_heartbeat: heartbeat.map(Timestamp),
+    }
+}
+
 /// The configuration in force, and what is wrong with the file if that is another one.
-pub async fn config(State(app): State<App>, query: Query) -> Answered<serde_json::Value> {
-    query.finish()?;
+pub async fn config(State(app): State<App>, _: NoQuery) -> Answered<serde_json::Value> {
     let config = app.config.load();
     let problem = app.config_problem.load();
     ok(serde_json::json!({

@@ -1,20 +1,21 @@
 //! The event stream (SSE): a snapshot, then numbered events, resumable from a number.
 
-use super::App;
 use super::answer::Failure;
 use super::query::Query;
+use super::{App, stopping};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
-use pointsman_protocol::events::Snapshot;
+use pointsman_protocol::events::{EventBody, PublicEvent, Snapshot};
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::timestamp::Timestamp;
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// Events read at once.
-const BATCH: usize = 500;
+const BATCH: usize = 1000;
 /// Jobs and tasks in a snapshot at most.
 const SNAPSHOT_ROWS: usize = 1000;
 
@@ -33,7 +34,13 @@ pub async fn events(
         Some(number) => Some(number?),
         None => after,
     };
-    let reader = Reader { newest: app.events.subscribe(), app, after, waiting: VecDeque::new() };
+    let room = app.readers.clone().try_acquire_owned().map_err(|_| {
+        let detail = "as many readers follow the events as the host takes";
+        Failure(Problem::new(503, "too_many_readers", detail).with_retry_after(5))
+    })?;
+    let newest = app.events.subscribe();
+    let stopped = app.stopped.clone();
+    let reader = Reader { newest, stopped, app, after, waiting: VecDeque::new(), _room: room };
     let stream = futures_util::stream::unfold(reader, async |mut reader| {
         let event = reader.next().await?;
         Some((Ok(event), reader))
@@ -44,10 +51,12 @@ pub async fn events(
 /// One reader's place in the stream. It holds a bounded number of events: the rest stays in the ring.
 struct Reader {
     app: App,
-    newest: tokio::sync::watch::Receiver<u64>,
+    newest: watch::Receiver<u64>,
     /// None: a snapshot comes next.
     after: Option<u64>,
     waiting: VecDeque<Event>,
+    stopped: watch::Receiver<bool>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Reader {
@@ -72,16 +81,34 @@ impl Reader {
             match read {
                 // Too far behind, or the host is another one: begin anew.
                 Err(_) => self.after = None,
-                Ok((events, reached)) => {
+                Ok((mut events, reached)) => {
                     self.after = Some(reached);
-                    let to_sse = |event: &pointsman_protocol::events::PublicEvent| {
+                    self.show_policies(&mut events);
+                    let to_sse = |event: &PublicEvent| {
                         Event::default().id(event.n.to_string()).json_data(event).ok()
                     };
                     self.waiting.extend(events.iter().filter_map(to_sse));
                     if reached == after {
-                        self.newest.changed().await.ok()?;
+                        tokio::select! {
+                            changed = self.newest.changed() => changed.ok()?,
+                            () = stopping(&mut self.stopped) => return None,
+                        }
                     }
                 }
+            }
+        }
+    }
+}
+
+impl Reader {
+    /// A change of a slot shows who serves it now.
+    fn show_policies(&self, events: &mut [PublicEvent]) {
+        let mut policies = None;
+        for event in events {
+            if let EventBody::Policy { slot, policy, .. } = &mut event.body {
+                let view = policies.get_or_insert_with(|| self.app.policies.view());
+                let serving = view.slots.iter().find(|serving| serving.slot == *slot);
+                *policy = serving.cloned().map(Box::new);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::App;
 use super::answer::{Answered, Failure, ok, unexpected};
-use super::query::{Query, path_id};
+use super::query::{NoQuery, Query, path_id};
 use axum::Json;
 use axum::extract::{Path, State};
 use pointsman_protocol::api::{
@@ -27,23 +27,23 @@ pub async fn list(State(app): State<App>, mut query: Query) -> Answered<Page<Tas
         text: query.take("text"),
     };
     query.finish()?;
-    let (ids, pending, has_more) = {
+    let (ids, pending, next) = {
         let model = app.model.read();
-        let (tasks, has_more) = model.page(&filter, after, limit);
-        let ids: Vec<TaskId> = tasks.iter().map(|task| task.added.id).collect();
+        let page = model.page(&filter, after, limit);
+        let ids: Vec<TaskId> = page.tasks.iter().map(|task| task.added.id).collect();
         let is_pending = |task: &&&crate::read_model::Task| task.status.state == TaskState::Pending;
-        let pending: Vec<TaskId> = tasks.iter().filter(is_pending).map(|it| it.added.id).collect();
-        (ids, pending, has_more)
+        let pending = page.tasks.iter().filter(is_pending).map(|it| it.added.id).collect();
+        (ids, pending, page.next)
     };
     let reasons = reasons(&app, pending).await;
     let model = app.model.read();
-    let next_cursor = if has_more { ids.last().map(ToString::to_string) } else { None };
+    let next_cursor = next.map(|id| id.to_string());
     let items = ids.iter().filter_map(|id| model.task_row(*id, reasons.get(id))).collect();
     ok(Page { items, next_cursor })
 }
 
 /// Reasons of waiting tasks, asked of the driver once; without it lists go on without reasons.
-async fn reasons(app: &App, pending: Vec<TaskId>) -> BTreeMap<TaskId, Reason> {
+pub(super) async fn reasons(app: &App, pending: Vec<TaskId>) -> BTreeMap<TaskId, Reason> {
     if pending.is_empty() {
         return BTreeMap::new();
     }
@@ -57,10 +57,14 @@ async fn reasons(app: &App, pending: Vec<TaskId>) -> BTreeMap<TaskId, Reason> {
     }
 }
 
-/// Reads go on while the driver waits for a failing store.
+/// A planning round takes less; lists do not wait for a busy host.
 const REASON_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
-pub async fn show(State(app): State<App>, Path(id): Path<String>) -> Answered<TaskView> {
+pub async fn show(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    _: NoQuery,
+) -> Answered<TaskView> {
     let id: TaskId = path_id(&id)?;
     let reasons = reasons(&app, vec![id]).await;
     let view = app.model.read().task_whole(id, reasons.get(&id));
@@ -71,7 +75,11 @@ pub(super) fn unknown(id: TaskId) -> Failure {
     Failure(Problem::new(404, "unknown_task", format!("no task {id}")))
 }
 
-pub async fn explain(State(app): State<App>, Path(id): Path<String>) -> Answered<ExplanationView> {
+pub async fn explain(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    _: NoQuery,
+) -> Answered<ExplanationView> {
     let id: TaskId = path_id(&id)?;
     let explained =
         app.driver.query(move |scheduler, policies, now| scheduler.explain(now, id, policies));
@@ -86,6 +94,7 @@ pub async fn explain(State(app): State<App>, Path(id): Path<String>) -> Answered
 pub async fn cancel(
     State(app): State<App>,
     Path(id): Path<String>,
+    _: NoQuery,
 ) -> Answered<CancelTaskResponse> {
     let task: TaskId = path_id(&id)?;
     match app.driver.request(|request| Event::CancelTask { request, task }).await? {
@@ -97,7 +106,11 @@ pub async fn cancel(
     }
 }
 
-pub async fn retry(State(app): State<App>, Path(id): Path<String>) -> Answered<RetryResponse> {
+pub async fn retry(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    _: NoQuery,
+) -> Answered<RetryResponse> {
     let task: TaskId = path_id(&id)?;
     match app.driver.request(|request| Event::RetryTask { request, task }).await? {
         Answer::Retried { n_revived } => ok(RetryResponse { n_revived }),

@@ -1,10 +1,9 @@
 //! Workers: their protocol, and what operators see and do.
 
-use super::App;
 use super::answer::{Answered, Failure, ok, unexpected};
-use super::query::{Query, path_id};
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use super::body::JsonBody;
+use super::query::{NoQuery, Query, path_id};
+use super::{App, stopping};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use pointsman_protocol::api::WorkerView;
@@ -12,7 +11,7 @@ use pointsman_protocol::problem::Problem;
 use pointsman_protocol::worker::{
     CommandsResponse, Intervals, RegisterRequest, RegisterResponse, SyncRequest, SyncResponse,
 };
-use pointsman_scheduler::{Answer, Event, Refusal, WorkerId};
+use pointsman_scheduler::{Answer, Event, WorkerId};
 use sha2::{Digest, Sha256};
 
 /// From TERM to KILL.
@@ -29,19 +28,11 @@ fn intervals(app: &App) -> Intervals {
     }
 }
 
-fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Failure> {
-    body.map(|Json(body)| body).map_err(|rejection| {
-        let status = rejection.status().as_u16();
-        let code = if status == 413 { "too_large" } else { "bad_body" };
-        Failure(Problem::new(status, code, rejection.body_text()))
-    })
-}
-
 pub async fn register(
     State(app): State<App>,
-    request: Result<Json<RegisterRequest>, JsonRejection>,
+    _: NoQuery,
+    JsonBody(wire): JsonBody<RegisterRequest>,
 ) -> Answered<RegisterResponse> {
-    let wire = body(request)?;
     let token_hash = Sha256::digest(wire.token.as_bytes()).into();
     let registration = wire.into_registration(token_hash)?;
     let made = |request| Event::Register { request, registration };
@@ -60,20 +51,23 @@ pub async fn register(
 pub async fn sync(
     State(app): State<App>,
     Path(id): Path<String>,
-    request: Result<Json<SyncRequest>, JsonRejection>,
+    _: NoQuery,
+    JsonBody(wire): JsonBody<SyncRequest>,
 ) -> Answered<SyncResponse> {
     let worker: WorkerId = path_id(&id)?;
-    let wire = body(request)?;
     let (seq, acked) = (wire.seq, wire.acked_command);
-    app.outboxes.acknowledge(worker, acked);
     let report = wire.into_report(worker);
     match app.driver.request(|request| Event::Sync { request, report }).await? {
-        Answer::Synced { stale } => ok(SyncResponse {
-            seq,
-            term: app.term.0,
-            intervals: intervals(&app),
-            stale: stale.into_iter().map(Into::into).collect(),
-        }),
+        Answer::Synced { stale } => {
+            // Only now is it known to come from the life that is registered.
+            app.outboxes.acknowledge(worker, acked);
+            ok(SyncResponse {
+                seq,
+                term: app.term.0,
+                intervals: intervals(&app),
+                stale: stale.into_iter().map(Into::into).collect(),
+            })
+        }
         Answer::Refused(refusal) => Err(Failure::from(&refusal)),
         other => Err(unexpected(&other)),
     }
@@ -86,14 +80,19 @@ pub async fn commands(
 ) -> Answered<CommandsResponse> {
     let worker: WorkerId = path_id(&id)?;
     let after: u64 = query.parse("after")?.unwrap_or(0);
-    // The life is named so that a log of requests tells processes apart.
-    query.take("life");
+    let life: Option<u64> = query.parse("life")?;
+    let life = life.ok_or_else(|| {
+        Failure(Problem::bad_parameter("life", "is missing; send that of the registration"))
+    })?;
     query.finish()?;
-    if !app.model.read().workers.contains_key(&worker) {
-        return Err(Failure::from(&Refusal::UnknownWorker(worker)));
-    }
     let hold = app.config.load().settings.heartbeat.interval;
-    let commands = app.outboxes.poll(worker, after, hold).await;
+    let mut stopped = app.stopped.clone();
+    let commands = tokio::select! {
+        polled = app.outboxes.poll(worker, life, after, hold) => {
+            polled.map_err(|refusal| Failure::from(&refusal))?
+        }
+        () = stopping(&mut stopped) => Vec::new(),
+    };
     ok(CommandsResponse { term: app.term.0, commands })
 }
 
@@ -104,11 +103,19 @@ pub async fn list(State(app): State<App>, query: Query) -> Answered<Vec<WorkerVi
     ok(model.workers.keys().filter_map(|id| model.worker_view(*id, now)).collect())
 }
 
-pub async fn drain(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, Failure> {
+pub async fn drain(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    _: NoQuery,
+) -> Result<StatusCode, Failure> {
     set_draining(app, &id, true).await
 }
 
-pub async fn resume(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, Failure> {
+pub async fn resume(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    _: NoQuery,
+) -> Result<StatusCode, Failure> {
     set_draining(app, &id, false).await
 }
 

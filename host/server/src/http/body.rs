@@ -1,0 +1,99 @@
+//! Bodies of requests: bounded in size by the route and in time here, parsed where that blocks nobody.
+
+use super::answer::Failure;
+use axum::RequestExt;
+use axum::extract::{FromRequest, Request};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, LengthLimitError};
+use pointsman_protocol::problem::Problem;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// Bodies above this are parsed on a thread of their own.
+const LARGE: usize = 64 << 10;
+/// A sender that is silent for this long is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// Bodies are not waited for longer than this, however they trickle in.
+const TIME_MAX: Duration = Duration::from_secs(300);
+
+/// The bytes as they came.
+#[derive(Debug)]
+pub struct RawBody(pub Bytes);
+
+/// A body in JSON.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<S: Sync> FromRequest<S> for RawBody {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<RawBody, Failure> {
+        let read = tokio::time::timeout(TIME_MAX, read(request));
+        read.await.unwrap_or_else(|_| Err(too_slow())).map(RawBody)
+    }
+}
+
+impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for JsonBody<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<JsonBody<T>, Failure> {
+        let RawBody(bytes) = RawBody::from_request(request, state).await?;
+        let parsed = off_thread(bytes, |bytes| serde_json::from_slice(bytes)).await?;
+        parsed.map(JsonBody).map_err(|error| {
+            Failure(Problem::new(422, "bad_body", format!("the body cannot be read: {error}")))
+        })
+    }
+}
+
+async fn read(request: Request) -> Result<Bytes, Failure> {
+    let mut body = request.with_limited_body().into_body();
+    let mut bytes = BytesMut::new();
+    loop {
+        let Ok(frame) = tokio::time::timeout(SILENCE_MAX, body.frame()).await else {
+            return Err(too_slow());
+        };
+        match frame {
+            None => return Ok(bytes.freeze()),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    bytes.extend_from_slice(&data);
+                }
+            }
+            Some(Err(error)) => {
+                let error = error.into_inner();
+                return Err(if error.is::<LengthLimitError>() {
+                    Failure(Problem::new(
+                        413,
+                        "too_large",
+                        "the body is larger than this route takes",
+                    ))
+                } else {
+                    Failure(Problem::new(
+                        400,
+                        "broken_body",
+                        format!("the body broke off: {error}"),
+                    ))
+                });
+            }
+        }
+    }
+}
+
+fn too_slow() -> Failure {
+    Failure(Problem::new(408, "too_slow", "the body did not arrive in time"))
+}
+
+/// Runs `parse`, on a thread of its own if the body is large.
+///
+/// # Errors
+/// If it panicked.
+pub async fn off_thread<T: Send + 'static>(
+    bytes: Bytes,
+    parse: impl FnOnce(&[u8]) -> T + Send + 'static,
+) -> Result<T, Failure> {
+    if bytes.len() <= LARGE {
+        return Ok(parse(&bytes));
+    }
+    let parsed = tokio::task::spawn_blocking(move || parse(&bytes)).await;
+    parsed.map_err(|_| Failure(Problem::new(500, "defect", "reading the body failed")))
+}
