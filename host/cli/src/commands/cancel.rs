@@ -1,0 +1,41 @@
+//! `pointsman cancel`: a task or a whole job.
+
+use crate::client::{Client, Connection};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use pointsman_protocol::api::{CancelJobResponse, CancelTaskResponse};
+
+/// Cancel a task or a job
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A task like t12, or a job like j3
+    id: String,
+}
+
+pub fn cancel(args: &Args, connection: &Connection, output: Output) -> Result<Exit, Failure> {
+    let id = &args.id;
+    let kind = match id.chars().next() {
+        Some('j') => "jobs",
+        Some('t') => "tasks",
+        _ => {
+            let problem = "is neither a task like t12 nor a job like j3";
+            return Err(Failure::usage(format!("{id:?} {problem}")));
+        }
+    };
+    let client = Client::new(connection)?;
+    crate::with_runtime(async {
+        let answer = client.post(&format!("/v1/{kind}/{id}/cancel")).await?;
+        if output.json {
+            output.raw(&answer.text);
+        } else if kind == "jobs" {
+            let done: CancelJobResponse = answer.read()?;
+            let (n_cancelled, n_stopping) = (done.n_cancelled, done.n_stopping);
+            output.line(format!("{id}: {n_cancelled} tasks cancelled, {n_stopping} told to stop"));
+        } else {
+            let done: CancelTaskResponse = answer.read()?;
+            let what = if done.stopping { ", told to stop" } else { "" };
+            output.line(format!("{id} {}{what}", done.state));
+        }
+        Ok(Exit::Ok)
+    })
+}

@@ -1,0 +1,146 @@
+//! `pointsman status`: what runs where, and what waits; of everything or of one job.
+
+use crate::client::{Client, Connection};
+use crate::exit::{Exit, Failure};
+use crate::output::{Colour, Output, Table};
+use crate::shown;
+use pointsman_protocol::api::{JobView, Page, StatusView, TaskView, WireJobState};
+use pointsman_protocol::timestamp::Timestamp;
+use std::time::Duration;
+
+/// Show what runs where and what waits
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Show it again every second, until interrupted or, with --job, until the job has ended
+    #[arg(long)]
+    watch: bool,
+    /// One job with its tasks, like j3
+    #[arg(long, value_name = "ID")]
+    job: Option<String>,
+}
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Rows that fit a screen.
+const ROWS_SHOWN: usize = 40;
+
+pub fn status(args: &Args, connection: &Connection, output: Output) -> Result<Exit, Failure> {
+    let client = Client::new(connection)?;
+    crate::with_runtime(async {
+        loop {
+            let has_ended = match &args.job {
+                Some(job) => show_job(&client, job, args.watch, output).await?,
+                None => show_all(&client, args.watch, output).await?,
+            };
+            if !args.watch || has_ended {
+                return Ok(Exit::Ok);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    })
+}
+
+fn begin(watches: bool, output: Output) {
+    if watches && output.is_terminal && !output.json {
+        // To the top, clearing what was there.
+        output.line("\x1b[H\x1b[2J\x1b[3J");
+    }
+}
+
+async fn show_all(client: &Client, watches: bool, output: Output) -> Result<bool, Failure> {
+    let answer = client.get("/v1/status", &[]).await?;
+    if output.json {
+        output.raw(&answer.text);
+        return Ok(false);
+    }
+    let status: StatusView = answer.read()?;
+    begin(watches, output);
+    output.line(format!(
+        "{}; {} of {} workers live",
+        shown::counts(status.counts),
+        status.n_workers_live,
+        status.n_workers
+    ));
+    if status.tasks.is_empty() {
+        return Ok(false);
+    }
+    let mut table = Table::new(&["TASK", "STATUS", "LAST HEARTBEAT", "WORKER", "PROGRESS", "NAME"]);
+    for row in status.tasks.iter().take(ROWS_SHOWN) {
+        let worker = row.worker_name.clone().or(row.worker.map(|id| id.to_string()));
+        let heartbeat = row.last_heartbeat.map(|then| shown::ago(then, status.at));
+        table.row([
+            (Colour::Plain, row.task.to_string()),
+            (shown::task_colour(row.status), row.status.to_string()),
+            (Colour::Plain, shown::or_dash(heartbeat)),
+            (row.worker_state.map_or(Colour::Plain, shown::worker_colour), shown::or_dash(worker)),
+            (Colour::Plain, shown::percent(row.progress)),
+            (Colour::Plain, row.name.clone()),
+        ]);
+    }
+    output.table(&table);
+    let n_live = status.counts.pending + status.counts.assigned + status.counts.running;
+    if n_live > ROWS_SHOWN as u64 {
+        output.line(format!("… and {} more; --json shows them", n_live - ROWS_SHOWN as u64));
+    }
+    Ok(false)
+}
+
+async fn show_job(
+    client: &Client,
+    id: &str,
+    watches: bool,
+    output: Output,
+) -> Result<bool, Failure> {
+    let answer = client.get(&format!("/v1/jobs/{id}"), &[]).await?;
+    let job: JobView = answer.read()?;
+    let has_ended = job.state != WireJobState::Running;
+    if output.json {
+        output.raw(&answer.text);
+        return Ok(has_ended);
+    }
+    let tasks = tasks_of(client, id).await?;
+    begin(watches, output);
+    let state = output.paint(shown::job_colour(job.state), job.state.word());
+    output.line(format!("{} ({}) {state}: {}", job.id, job.name, shown::counts(job.counts)));
+    let mut table = Table::new(&["TASK", "STATUS", "ATTEMPTS", "WORKER", "TOOK", "NAME", "WHY"]);
+    for task in &tasks {
+        let last = task.attempts.last();
+        let worker = last.map(|it| it.worker_name.clone().unwrap_or(it.worker.to_string()));
+        let took = last.and_then(|it| it.started.zip(it.ended));
+        table.row([
+            (Colour::Plain, task.id.to_string()),
+            (shown::task_colour(task.state), task.state.to_string()),
+            (Colour::Plain, last.map_or(0, |it| it.number).to_string()),
+            (Colour::Plain, shown::or_dash(worker)),
+            (
+                Colour::Plain,
+                shown::or_dash(took.map(|(from, to): (Timestamp, _)| shown::between(from, to))),
+            ),
+            (Colour::Plain, task.name.clone()),
+            (Colour::Grey, why(task)),
+        ]);
+    }
+    output.table(&table);
+    Ok(has_ended)
+}
+
+fn why(task: &TaskView) -> String {
+    let waits = task.reason.as_ref().map(|reason| reason.text.clone());
+    let ended = task.end_reason.as_ref().map(|reason| reason.text.clone());
+    waits.or(ended).unwrap_or_default()
+}
+
+/// All of them, page by page.
+async fn tasks_of(client: &Client, job: &str) -> Result<Vec<TaskView>, Failure> {
+    let mut tasks = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let mut query = vec![("job", job), ("limit", "1000")];
+        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        let page: Page<TaskView> = client.read("/v1/tasks", &query).await?;
+        tasks.extend(page.items);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(tasks);
+        }
+    }
+}
