@@ -9,6 +9,7 @@ use crate::queue::{ClassIdx, QueueIdx, RankKey};
 use crate::record::{Decision, Outcome, PolicyStamp, TaskState};
 use crate::reservation::Reservation;
 use crate::scheduler::{PlanReport, Scheduler};
+use crate::scores::Wanted;
 use crate::settings::Discipline;
 use crate::task::{Place, Ranked, TaskContext};
 use crate::time::Time;
@@ -180,8 +181,12 @@ impl Scheduler {
             }
             true
         };
-        let best =
-            self.scores.best(workers, policies, profile, &task_columns, &spec.request, accept)?;
+        let wanted = Wanted {
+            task_columns: &task_columns,
+            request: spec.request,
+            n_queued: self.queues.n_queued,
+        };
+        let best = self.scores.best(workers, policies, profile, &wanted, accept)?;
         let Some(mut first) = best[0] else {
             return Ok(held_back.map_or(Choice::Nowhere, Choice::HeldBack));
         };

@@ -44,6 +44,13 @@ pub(crate) struct Worker {
     pub version: u64,
 }
 
+/// A start that has not happened yet: at most one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Started {
+    pub request: Request,
+    pub n: usize,
+}
+
 /// Measured use above this counts as hot.
 const HOT: f64 = 0.85;
 
@@ -113,31 +120,44 @@ impl Worker {
 
     /// The value of a column; NaN if missing.
     pub fn column(&self, column: WorkerColumn) -> f64 {
+        self.column_after(column, &Started::default())
+    }
+
+    /// The value that a column will have after one more start, bit for bit.
+    pub fn column_after(&self, column: WorkerColumn, started: &Started) -> f64 {
         let capacity = &self.record.capacity;
         let measured = &self.measurements;
+        let free_cpu = self.free.cpu_milli - started.request.cpu_milli;
+        let free_memory = self.free.memory - started.request.memory;
+        let free_gpu = self.gpu_free_milli() - u64::from(started.request.gpu_milli);
         let or_nan = |value: Option<f64>| value.unwrap_or(f64::NAN);
         let committed = |free: u64, total: u64| {
             if total == 0 { 0.0 } else { (total - free) as f64 / total as f64 }
         };
         match column {
             WorkerColumn::CpuCapacity => capacity.cpu_milli as f64 / 1000.0,
-            WorkerColumn::CpuFree => self.free.cpu_milli as f64 / 1000.0,
+            WorkerColumn::CpuFree => free_cpu as f64 / 1000.0,
             WorkerColumn::MemoryCapacity => capacity.memory as f64,
-            WorkerColumn::MemoryFree => self.free.memory as f64,
+            WorkerColumn::MemoryFree => free_memory as f64,
             WorkerColumn::GpuCapacity => f64::from(capacity.gpus),
-            WorkerColumn::GpuFree => self.gpu_free_milli() as f64 / 1000.0,
+            WorkerColumn::GpuFree => free_gpu as f64 / 1000.0,
             WorkerColumn::CpuUsed => or_nan(measured.cpu_used),
             WorkerColumn::MemoryUsed => or_nan(measured.memory_used),
             WorkerColumn::IopsUsed | WorkerColumn::IopsLoad => or_nan(measured.iops_used),
-            WorkerColumn::CpuLoad => committed(self.free.cpu_milli, capacity.cpu_milli)
-                .max(measured.cpu_used.unwrap_or(0.0)),
-            WorkerColumn::MemoryLoad => committed(self.free.memory, capacity.memory)
-                .max(measured.memory_used.unwrap_or(0.0)),
-            WorkerColumn::GpuLoad => committed(self.gpu_free_milli(), self.gpu_total_milli()),
+            WorkerColumn::CpuLoad => {
+                committed(free_cpu, capacity.cpu_milli).max(measured.cpu_used.unwrap_or(0.0))
+            }
+            WorkerColumn::MemoryLoad => {
+                committed(free_memory, capacity.memory).max(measured.memory_used.unwrap_or(0.0))
+            }
+            WorkerColumn::GpuLoad => committed(free_gpu, self.gpu_total_milli()),
             WorkerColumn::RttMs => or_nan(measured.rtt_ms),
             WorkerColumn::Connections => or_nan(measured.connections.map(f64::from)),
-            WorkerColumn::Running => self.holds.len() as f64,
-            WorkerColumn::Dispatched => self.dispatched,
+            WorkerColumn::Running => (self.holds.len() + started.n) as f64,
+            WorkerColumn::Dispatched => match started.n {
+                0 => self.dispatched,
+                _ => self.dispatched + 1.0 / self.weight,
+            },
             WorkerColumn::Weight => self.weight,
             WorkerColumn::Cost => self.cost,
             WorkerColumn::HotSamples => f64::from(self.hot_samples),

@@ -268,3 +268,34 @@ fn a_paused_queue_starts_nothing_until_resumed() {
     pause(&mut world, false);
     assert_eq!(world.state(id), TaskState::Assigned);
 }
+
+/// Indexes, and scores asked for ahead, never decide otherwise than asking about everybody does.
+#[test]
+fn the_index_places_as_a_scan_of_all_workers_does() {
+    let placements = |node_local: bool, at_once: bool| {
+        let mut world = World::new();
+        world.is_checked = false;
+        world.policies.node_local = node_local;
+        for index in 0..40 {
+            let worker = world.worker(&format!("w{index}"), 4 + index % 5);
+            let cpu_used = Some((index * 37 % 100) as f64 / 120.0);
+            world.measure(worker, Measurements { cpu_used, ..Measurements::default() });
+        }
+        let specs = many(150, |name| cpus(&name, if name.ends_with('7') { 1500 } else { 500 }));
+        let ids = if at_once {
+            world.submit(specs)
+        } else {
+            specs.into_iter().flat_map(|spec| world.submit(vec![spec])).collect()
+        };
+        ids.iter()
+            .map(|id| {
+                let attempt = world.status[id].current();
+                attempt.map(|it| (it.worker, it.decision.score, it.decision.second))
+            })
+            .collect::<Vec<_>>()
+    };
+    let expected = placements(false, true);
+    assert!(expected.iter().filter(|it| it.is_some()).count() > 100);
+    assert_eq!(placements(true, true), expected);
+    assert_eq!(placements(true, false), placements(false, false));
+}
