@@ -60,7 +60,12 @@ impl PolicyDesk {
     /// 404 for an unknown name, 422 with the reason if it was refused.
     pub async fn choose(&self, slot: Slot, component: String) -> Result<(), Problem> {
         self.library.use_policy(slot, &component, None).map_err(|error| {
-            Problem::new(404, "unknown_policy", error.to_string()).with_field("component")
+            let known = available(&self.library.status());
+            let known: Vec<String> =
+                known.into_iter().filter(|it| it.slot == slot.into()).map(|it| it.name).collect();
+            Problem::new(404, "unknown_policy", error.to_string())
+                .with_field("component")
+                .with_remedy(format!("policies for this slot: {}", known.join(", ")))
         })?;
         self.settle().await;
         let status = self.library.status();

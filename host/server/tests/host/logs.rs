@@ -1,0 +1,110 @@
+//! Output of attempts.
+
+use crate::site::{Reply, Site, Worker, reply};
+use serde_json::json;
+
+async fn upload(site: &Site, worker: &str, query: &str, bytes: &[u8]) -> Reply {
+    let url = site.url(&format!("/v1/workers/{worker}/log?{query}"));
+    let request = site.http.post(url).header("Content-Type", "application/octet-stream");
+    reply(request.body(bytes.to_vec())).await
+}
+
+fn header(reply: &Reply, name: &str) -> String {
+    reply.headers.get(name).expect("the header").to_str().unwrap().to_owned()
+}
+
+/// A host, and a worker that runs task t1 in attempt 1 of term 1.
+async fn running() -> (Site, Worker) {
+    let site = Site::start().await;
+    let mut worker = Worker::register(&site, "w", 1).await;
+    assert_eq!(site.submit("a").await, "t1");
+    let commands = worker.commands(&site).await;
+    assert_eq!(commands[0]["do"]["start"]["attempt"], json!([1, 1, 1]));
+    let reply = worker.sync(&site, json!({"started": [[1, 1, 1]]})).await;
+    assert_eq!(reply.status, 200);
+    (site, worker)
+}
+
+const OWN: &str = "task=1&attempt=1&term=1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_is_read_back_byte_by_byte() {
+    let (site, mut worker) = running().await;
+    let empty = site.get("/v1/tasks/t1/log").await;
+    assert_eq!((empty.status, empty.bytes.len()), (200, 0));
+    let first = format!("{OWN}&offset=0");
+    assert_eq!(upload(&site, "w1", &first, b"one\n").await.status, 204);
+    assert_eq!(upload(&site, "w1", &format!("{OWN}&offset=4"), b"\xff\0two").await.status, 204);
+    assert_eq!(upload(&site, "w1", &first, b"one\n").await.status, 204, "the same again");
+    let errors = format!("{OWN}&offset=0&stream=stderr");
+    assert_eq!(upload(&site, "w1", &errors, b"bad").await.status, 204);
+    let whole = site.get("/v1/tasks/t1/log").await;
+    assert_eq!(whole.bytes, b"one\n\xff\0two");
+    assert_eq!(header(&whole, "pointsman-log-offset"), "9");
+    assert_eq!(header(&whole, "pointsman-log-complete"), "false");
+    let rest = site.get("/v1/tasks/t1/log?offset=4&attempt=1").await;
+    assert_eq!(rest.bytes, b"\xff\0two");
+    assert_eq!(site.get("/v1/tasks/t1/log?stream=stderr").await.bytes, b"bad");
+    assert_eq!(site.get("/v1/tasks/t1/log?attempt=2").await.code(), "unknown_attempt");
+    let url = site.url("/v1/tasks/t1/log?offset=9&follow=true");
+    let follower = tokio::spawn(reply(site.http.get(url)));
+    assert_eq!(upload(&site, "w1", &format!("{OWN}&offset=9"), b"!").await.status, 204);
+    assert_eq!(follower.await.unwrap().bytes, b"!");
+    worker.sync(&site, json!({"finished": [{"attempt": [1, 1, 1], "ran_ms": 1}]})).await;
+    let end = site.get("/v1/tasks/t1/log?offset=10&follow=true").await;
+    assert_eq!(header(&end, "pointsman-log-complete"), "true");
+    site.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_reaches_a_file_but_the_attempts_own() {
+    let (site, _worker) = running().await;
+    let secret = site.folder.path().join("secret");
+    std::fs::write(&secret, "secret").unwrap();
+    for path in [
+        "/v1/tasks/..%2F..%2F..%2Fsecret/log",
+        "/v1/tasks/t1%2F..%2F..%2Fsecret/log",
+        "/v1/tasks/t1/log?stream=..%2F..%2Fsecret",
+        "/v1/tasks/t1/log?stream=stdout%00",
+        "/v1/tasks/t1/log?attempt=..%2F1",
+        "/v1/tasks/t1/log?offset=-1",
+        "/v1/tasks/t01/log",
+    ] {
+        let reply = site.get(path).await;
+        assert_eq!((reply.status, reply.code()), (400, "bad_parameter"), "{path}: {}", reply.body);
+    }
+    for (query, status) in [
+        ("task=..%2F..%2Fsecret&attempt=1&term=1&offset=0", 400),
+        ("task=1&attempt=1&term=1&offset=0&stream=..%2Fsecret", 400),
+        ("task=1&attempt=1&term=1", 400),
+        ("task=1&attempt=1&term=2&offset=0", 404),
+        ("task=1&attempt=2&term=1&offset=0", 404),
+        ("task=2&attempt=1&term=1&offset=0", 404),
+        ("task=1&attempt=1&term=1&offset=67108864", 413),
+        ("task=1&attempt=1&term=1&offset=18446744073709551615", 413),
+    ] {
+        let reply = upload(&site, "w1", query, b"x").await;
+        assert_eq!(reply.status, status, "{query}: {}", reply.body);
+    }
+    let own = format!("{OWN}&offset=0");
+    assert_eq!(upload(&site, "w2", &own, b"x").await.status, 404, "another worker's attempt");
+    let large = upload(&site, "w1", &own, &vec![b'x'; (256 << 10) + 1]).await;
+    assert_eq!((large.status, large.code()), (413, "too_large"));
+    site.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_in_the_place_of_a_log_is_not_followed() {
+    let (site, _worker) = running().await;
+    let secret = site.folder.path().join("secret");
+    std::fs::write(&secret, "secret").unwrap();
+    let folder = site.folder.path().join("data/logs/1");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink(&secret, folder.join("1-1.stdout")).unwrap();
+    let read = site.get("/v1/tasks/t1/log").await;
+    assert_eq!((read.status, read.code()), (500, "log_failed"));
+    let written = upload(&site, "w1", &format!("{OWN}&offset=0"), b"overwritten").await;
+    assert_eq!((written.status, written.code()), (500, "log_failed"));
+    assert_eq!(std::fs::read_to_string(&secret).unwrap(), "secret");
+    site.host.stop().await;
+}

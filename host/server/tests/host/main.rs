@@ -1,0 +1,10 @@
+//! The host over real HTTP, on a store in memory that fails or waits when it is told to.
+
+mod site;
+mod gate;
+mod durability;
+mod api;
+mod events;
+mod logs;
+mod workers;
+mod control;
