@@ -16,6 +16,7 @@ pub use worker::WorkerSection;
 
 use pointsman_scheduler::Settings;
 use reader::Reader;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Everything that can be set, complete with defaults.
@@ -35,6 +36,8 @@ pub struct Config {
 pub enum LoadError {
     #[error("failed to read {path}")]
     Read { path: PathBuf, source: std::io::Error },
+    #[error("{path} has more than {FILE_MAX} bytes, so it is no configuration")]
+    TooLarge { path: PathBuf },
     #[error("{}", join(errors))]
     Refused { errors: Vec<ConfigError> },
 }
@@ -42,6 +45,9 @@ pub enum LoadError {
 fn join(errors: &[ConfigError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
+
+/// Bytes of the file at most.
+pub const FILE_MAX: u64 = 1 << 20;
 
 /// The defaults with their explanations, as `config show --default` prints them.
 pub const DEFAULT_TOML: &str = include_str!("config/default.toml");
@@ -67,40 +73,79 @@ impl Config {
             worker: root.with("worker", worker::read),
         };
         server::check_listen(&config.server, &config.auth, &mut root);
-        root.finish();
         drop(root);
-        let errors = reader.into_errors();
+        let (errors, _) = reader.finish();
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
 
     /// # Errors
     /// If the file cannot be read, or for all that is wrong with it.
     pub fn load(path: &Path) -> Result<Config, LoadError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+        let text = read_text(path)?;
         Config::parse(&path.display().to_string(), &text)
             .map_err(|errors| LoadError::Refused { errors })
     }
 
-    /// Keys that differ and take effect only at the next start.
-    pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
-        let mut keys = Vec::new();
-        let mut note = |differs: bool, key| {
-            if differs {
-                keys.push(key);
-            }
+    /// This configuration as far as it can take effect now: the rest as `in_force`.
+    #[must_use]
+    pub fn keeping_until_restart(self, in_force: &Config) -> Config {
+        let policies = PoliciesSection {
+            directory: in_force.policies.directory.clone(),
+            poll: in_force.policies.poll,
+            limits: in_force.policies.limits,
+            ..self.policies
         };
-        note(self.server.listen != new.server.listen, "server.listen");
-        note(self.server.data_dir != new.server.data_dir, "server.data_dir");
-        note(self.server.workers != new.server.workers, "server.workers");
-        note(self.auth != new.auth, "auth");
-        note(self.store != new.store, "store.backend");
-        note(self.policies.directory != new.policies.directory, "policies.directory");
-        note(self.policies.limits != new.policies.limits, "policies.limits");
-        note(self.worker != new.worker, "worker");
-        keys
+        Config { settings: self.settings, policies, ..in_force.clone() }
+    }
+
+    /// Keys, or tables of keys, that differ and take effect only at the next start.
+    pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
+        let differing = AT_START.iter().filter(|(_, differs)| differs(self, new));
+        differing.map(|(key, _)| *key).collect()
     }
 }
 
+/// What is read only when the host starts, and whether two configurations differ in it.
+const AT_START: [(&str, fn(&Config, &Config) -> bool); 9] = [
+    ("server.listen", |a, b| a.server.listen != b.server.listen),
+    ("server.data_dir", |a, b| a.server.data_dir != b.server.data_dir),
+    ("server.workers", |a, b| a.server.workers != b.server.workers),
+    ("auth", |a, b| a.auth != b.auth),
+    ("store", |a, b| a.store != b.store),
+    ("policies.directory", |a, b| a.policies.directory != b.policies.directory),
+    ("policies.poll", |a, b| a.policies.poll != b.policies.poll),
+    ("policies.limits", |a, b| a.policies.limits != b.policies.limits),
+    ("worker", |a, b| a.worker != b.worker),
+];
+
+/// The file's content, to be parsed.
+///
+/// # Errors
+/// If it cannot be read, is too large or no UTF-8.
+pub fn read_text(path: &Path) -> Result<String, LoadError> {
+    let failed = |source| LoadError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > FILE_MAX {
+        return Err(LoadError::TooLarge { path: path.to_owned() });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let (line, column) = reader::place(&valid, valid.len());
+        let error = ConfigError {
+            file: path.display().to_string(),
+            line,
+            column,
+            key: String::new(),
+            problem: "is no UTF-8".to_owned(),
+            remedy: "save the file as UTF-8".to_owned(),
+        };
+        LoadError::Refused { errors: vec![error] }
+    })
+}
+
+#[cfg(test)]
+mod documentation;
 #[cfg(test)]
 mod tests;

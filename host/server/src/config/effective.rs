@@ -2,7 +2,7 @@
 
 use super::{Config, StoreBackend};
 use pointsman_protocol::duration::format_duration;
-use pointsman_protocol::quantity::{format_cpu, format_memory};
+use pointsman_protocol::quantity::format_memory;
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::settings::{Discipline, QueueSettings};
 use serde_json::{Map, Value, json};
@@ -64,7 +64,10 @@ impl Config {
     }
 
     fn show_policies(&self) -> Value {
-        let mut shown = json!({ "directory": self.policies.directory });
+        let mut shown = json!({
+            "directory": self.policies.directory,
+            "poll": format_duration(self.policies.poll),
+        });
         for slot in Slot::ALL {
             let binding = self.policies.binding(slot);
             shown[slot.name()] = json!({
@@ -90,7 +93,7 @@ impl Config {
             "name": worker.name,
             "host": worker.host,
             "capacity": {
-                "cpu": worker.cpu_milli.map(format_cpu),
+                "cpu": worker.cpu_milli.map(|milli| milli as f64 / 1000.0),
                 "memory": worker.memory.map(format_memory),
                 "gpu": worker.gpus,
             },

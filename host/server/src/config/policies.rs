@@ -6,10 +6,14 @@ use pointsman_scheduler::Slot;
 use std::path::PathBuf;
 use std::time::Duration;
 
+const MS: Duration = Duration::from_millis(1);
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoliciesSection {
     /// The drop-in folder.
     pub directory: PathBuf,
+    /// It is looked at this often, besides when the file system tells of a change.
+    pub poll: Duration,
     pub scoring: SlotBinding,
     pub queue: SlotBinding,
     pub rescheduling: SlotBinding,
@@ -47,7 +51,8 @@ impl PoliciesSection {
 
 pub(super) fn read(section: &mut Section) -> PoliciesSection {
     PoliciesSection {
-        directory: PathBuf::from(section.text("directory", "policies")),
+        directory: section.path("directory", "policies"),
+        poll: section.duration("poll", MS * 100..=MS * 3_600_000, MS * 2000),
         scoring: section.with("scoring", |it| read_slot(it, "weighted-score")),
         queue: section.with("queue", |it| read_slot(it, "priority-ageing")),
         rescheduling: section.with("rescheduling", |it| read_slot(it, "threshold")),
@@ -61,35 +66,34 @@ fn read_slot(section: &mut Section, component: &str) -> SlotBinding {
         ("builtin", OnFailure::Builtin),
         ("hold", OnFailure::Hold),
     ];
-    let component = section.text("component", component);
+    let default = component;
+    let component = section.text("component", default);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if component.is_empty() || component.starts_with('.') || !component.chars().all(is_plain) {
         let remedy = "use the file's name without folder and .wasm: letters, digits, '-', '_', '.'";
         section.refuse("component", format!("{component:?} is no component name"), remedy);
     }
     let sha256 = section.optional_text("sha256");
-    let is_digest = |text: &String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    if sha256.as_ref().is_some_and(|text| !is_digest(text)) {
-        section.refuse("sha256", "is no SHA-256", "write the 64 hexadecimal digits of the file");
+    let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if sha256.as_deref().is_some_and(|text| !is_digest(text)) {
+        let remedy = "write the 64 hexadecimal digits that `sha256sum` prints for the file";
+        section.refuse("sha256", "is no SHA-256", remedy);
     }
     SlotBinding {
         component,
-        on_failure: section.choice("on_failure", &choices, OnFailure::LastGood),
+        on_failure: section.choice("on_failure", &choices).unwrap_or(OnFailure::LastGood),
         sha256: sha256.map(|text| text.to_lowercase()),
         config: section.json("config"),
     }
 }
 
 fn read_limits(section: &mut Section) -> [LimitSettings; 2] {
-    let defaults = [("compiled", 5, 16u64 << 20), ("interpreted", 50, 128 << 20)];
+    let defaults = [("compiled", 5, 16 << 20), ("interpreted", 50, 128 << 20)];
     defaults.map(|(kind, ms, memory)| {
         let mut section = section.section(kind);
-        let range = Duration::from_millis(1)..=Duration::from_secs(10);
-        let cpu_per_call = section.duration("cpu_per_call", range, Duration::from_millis(ms));
-        let memory = section.memory("memory", memory);
-        if !(1 << 20..=4 << 30).contains(&memory) {
-            section.refuse("memory", "is out of range", "use 1MiB to 4GiB");
+        LimitSettings {
+            cpu_per_call: section.duration("cpu_per_call", MS..=MS * 10_000, MS * ms),
+            memory: section.memory("memory", 1 << 20..=4 << 30, memory),
         }
-        LimitSettings { cpu_per_call, memory }
     })
 }

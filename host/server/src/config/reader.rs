@@ -1,7 +1,9 @@
 //! Reads a TOML document key by key, keeping its places and collecting what is wrong.
 
 use super::section::Section;
+use pointsman_scheduler::graph::edit_distance;
 use std::fmt;
+use std::ops::Range;
 use toml_edit::{Document, Item, TableLike};
 
 /// One thing that is wrong with the file.
@@ -32,15 +34,25 @@ impl fmt::Display for ConfigError {
     }
 }
 
-pub(super) struct Reader {
-    pub(super) text: String,
-    file: String,
-    document: Document<String>,
-    errors: Vec<ConfigError>,
-}
+impl std::error::Error for ConfigError {}
 
 /// A place in the text, in bytes.
-pub(super) type Span = Option<std::ops::Range<usize>>;
+pub(super) type Span = Option<Range<usize>>;
+
+/// A key that can be set, and what it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KnownKey {
+    /// The table, with `NAME` for names that the operator chooses; empty for the root.
+    pub table: String,
+    pub key: String,
+    /// In words; empty for a table.
+    pub takes: String,
+}
+
+pub(super) struct Reader {
+    document: Document<String>,
+    notes: Notes,
+}
 
 impl Reader {
     pub fn parse(file: &str, text: &str) -> Result<Reader, ConfigError> {
@@ -55,50 +67,103 @@ impl Reader {
                 remedy: "correct the TOML".to_owned(),
             }
         })?;
-        Ok(Reader { text: text.to_owned(), file: file.to_owned(), document, errors: Vec::new() })
+        let notes = Notes {
+            text: text.to_owned(),
+            file: file.to_owned(),
+            errors: Vec::new(),
+            unknown: Vec::new(),
+            known: Vec::new(),
+        };
+        Ok(Reader { document, notes })
     }
 
     pub fn root(&mut self) -> Section<'_> {
         let table: &dyn TableLike = self.document.as_table();
-        let errors = Errors { text: &self.text, file: &self.file, list: &mut self.errors };
-        Section::new(String::new(), Some(table), None, errors)
+        Section::root(table, &mut self.notes)
     }
 
-    /// In the order of the file.
-    pub fn into_errors(mut self) -> Vec<ConfigError> {
-        self.errors.sort_by_key(|error| (error.line, error.column));
-        self.errors
+    /// All that is wrong, in the order of the file, and all keys that were asked for.
+    pub fn finish(self) -> (Vec<ConfigError>, Vec<KnownKey>) {
+        let mut notes = self.notes;
+        for unknown in std::mem::take(&mut notes.unknown) {
+            let remedy = unknown.remedy(&notes.known);
+            notes.push(unknown.span, unknown.path, "is no known key".to_owned(), remedy);
+        }
+        notes.errors.sort_by_key(|error| (error.line, error.column));
+        (notes.errors, notes.known)
     }
 }
 
-/// Where problems are collected.
-pub(super) struct Errors<'a> {
-    pub text: &'a str,
-    pub file: &'a str,
-    pub list: &'a mut Vec<ConfigError>,
+/// What is found while reading.
+pub(super) struct Notes {
+    text: String,
+    file: String,
+    errors: Vec<ConfigError>,
+    /// Explained at the end, when all keys of all tables have been asked for.
+    unknown: Vec<UnknownKey>,
+    known: Vec<KnownKey>,
 }
 
-impl Errors<'_> {
+pub(super) struct UnknownKey {
+    pub span: Span,
+    pub path: String,
+    /// As in [`KnownKey`].
+    pub table: String,
+    pub key: String,
+}
+
+impl UnknownKey {
+    /// The nearest key here, else the table that has this key, else all keys here.
+    fn remedy(&self, known: &[KnownKey]) -> String {
+        let here: Vec<&str> =
+            known.iter().filter(|it| it.table == self.table).map(|it| it.key.as_str()).collect();
+        let near = here
+            .iter()
+            .map(|known| (edit_distance(&self.key, known), known))
+            .min()
+            .filter(|(distance, known)| *distance <= 1 + known.chars().count() / 3);
+        if let Some((_, near)) = near {
+            return format!("did you mean {near:?}?");
+        }
+        let homes: Vec<String> = known
+            .iter()
+            .filter(|it| it.key == self.key)
+            .map(
+                |it| if it.table.is_empty() { "the top".into() } else { format!("[{}]", it.table) },
+            )
+            .collect();
+        if !homes.is_empty() {
+            return format!("it belongs in {}", homes.join(" or "));
+        }
+        match here.as_slice() {
+            [] => "remove it".to_owned(),
+            here => format!("known here: {}", here.join(", ")),
+        }
+    }
+}
+
+impl Notes {
     pub fn push(&mut self, span: Span, key: String, problem: String, remedy: String) {
-        let (line, column) = span.map_or((0, 0), |span| place(self.text, span.start));
-        self.list.push(ConfigError {
-            file: self.file.to_owned(),
-            line,
-            column,
-            key,
-            problem,
-            remedy,
-        });
+        let (line, column) = span.map_or((0, 0), |span| place(&self.text, span.start));
+        let file = self.file.clone();
+        self.errors.push(ConfigError { file, line, column, key, problem, remedy });
     }
 
-    pub fn reborrow(&mut self) -> Errors<'_> {
-        Errors { text: self.text, file: self.file, list: self.list }
+    pub fn push_unknown(&mut self, unknown: UnknownKey) {
+        self.unknown.push(unknown);
+    }
+
+    pub fn learn(&mut self, table: &str, key: &str, takes: String) {
+        if !self.known.iter().any(|it| it.table == table && it.key == key) {
+            let known = KnownKey { table: table.to_owned(), key: key.to_owned(), takes };
+            self.known.push(known);
+        }
     }
 }
 
 /// Line and column from 1.
-fn place(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..offset.min(text.len())];
+pub(super) fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(offset)];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
     (line, column)

@@ -1,6 +1,8 @@
 //! `[heartbeat]`, `[retry]`, `[queues]`, `[retention]`, `[rescheduling]`: the scheduler's settings.
 
 use super::section::Section;
+use pointsman_protocol::duration::format_duration;
+use pointsman_protocol::name::parse_name;
 use pointsman_scheduler::Settings;
 use pointsman_scheduler::settings::{Discipline, Heartbeat, QueueSettings, Rescheduling, Retry};
 use std::collections::BTreeMap;
@@ -31,13 +33,20 @@ fn read_heartbeat(section: &mut Section, defaults: &Heartbeat) -> Heartbeat {
         suspect_after: section.duration("suspect_after", range.clone(), defaults.suspect_after),
         lost_after: section.duration("lost_after", range, defaults.lost_after),
     };
-    if heartbeat.interval * 2 > heartbeat.suspect_after {
-        let problem = "is less than two intervals, so one late heartbeat would make a suspect";
-        section.refuse("suspect_after", problem, "raise it, or lower heartbeat.interval");
+    let [interval, suspect, lost] =
+        [heartbeat.interval, heartbeat.suspect_after, heartbeat.lost_after].map(format_duration);
+    let keys = ["suspect_after", "interval"];
+    if section.is_sound(&keys) && heartbeat.interval * 2 > heartbeat.suspect_after {
+        let problem = format!(
+            "suspect_after ({suspect}) is shorter than two intervals of {interval}, so one late \
+             heartbeat would make a suspect"
+        );
+        section.refuse_relation(keys, problem, "raise suspect_after or lower interval");
     }
-    if heartbeat.suspect_after >= heartbeat.lost_after {
-        let problem = "is not longer than suspect_after";
-        section.refuse("lost_after", problem, "raise it, or lower heartbeat.suspect_after");
+    let keys = ["lost_after", "suspect_after"];
+    if section.is_sound(&keys) && heartbeat.suspect_after >= heartbeat.lost_after {
+        let problem = format!("lost_after ({lost}) is not longer than suspect_after ({suspect})");
+        section.refuse_relation(keys, problem, "raise lost_after or lower suspect_after");
     }
     heartbeat
 }
@@ -47,11 +56,13 @@ fn read_retry(section: &mut Section, defaults: &Retry) -> Retry {
     let max_retries = count(section.whole("max_retries", 0..=100, defaults.max_retries.into()));
     let losses = section.whole("max_worker_losses", 0..=100, defaults.max_worker_losses.into());
     let mut backoff = section.section("backoff");
-    let base = backoff.duration("base", Duration::ZERO..=DAY, defaults.base);
+    let base = backoff.duration("base", MS..=DAY, defaults.base);
     let factor = backoff.number("factor", 1.0..=100.0, defaults.factor);
-    let cap = backoff.duration("cap", Duration::ZERO..=DAY, defaults.cap);
-    if cap < base {
-        backoff.refuse("cap", "is shorter than base", "raise it, or lower retry.backoff.base");
+    let cap = backoff.duration("cap", MS..=DAY, defaults.cap);
+    if backoff.is_sound(&["cap", "base"]) && cap < base {
+        let [cap, base] = [cap, base].map(format_duration);
+        let problem = format!("cap ({cap}) is shorter than base ({base})");
+        backoff.refuse_relation(["cap", "base"], problem, "raise cap or lower base");
     }
     Retry { max_retries, max_worker_losses: count(losses), base, factor, cap }
 }
@@ -62,26 +73,31 @@ fn read_queues(section: &mut Section) -> BTreeMap<String, QueueSettings> {
     if !names.iter().any(|name| name == "default") {
         names.push("default".to_owned());
     }
-    for name in names {
-        let settings = read_queue(&mut section.section(&name));
-        if pointsman_protocol::name::parse_name(&name).is_err() {
-            let remedy = "use 1 to 200 characters without '/' and control characters";
-            section.refuse(&name, "is no name for a queue", remedy);
+    for written in names {
+        let settings = read_queue(&mut section.named(&written));
+        match parse_name(&written) {
+            Err(flaw) => section.refuse(&written, flaw.problem, flaw.remedy),
+            Ok(name) if queues.contains_key(&name) => {
+                let problem = "looks the same as the name of another queue";
+                section.refuse(&written, problem, "choose another name");
+            }
+            Ok(name) => {
+                queues.insert(name, settings);
+            }
         }
-        queues.insert(name, settings);
     }
     queues
 }
 
 fn read_queue(section: &mut Section) -> QueueSettings {
     let disciplines = [
-        ("greedy", Some(Discipline::Greedy)),
-        ("strict", Some(Discipline::Strict)),
-        ("backfill", Some(Discipline::Backfill)),
+        ("greedy", Discipline::Greedy),
+        ("strict", Discipline::Strict),
+        ("backfill", Discipline::Backfill),
     ];
     QueueSettings {
         limit: Some(section.whole("limit", 1..=100_000_000, 1_000_000)),
-        discipline: section.choice("discipline", &disciplines, None),
+        discipline: section.choice("discipline", &disciplines),
     }
 }
 

@@ -32,43 +32,42 @@ pub enum StoreBackend {
 pub(super) fn read_server(section: &mut Section) -> ServerSection {
     let listen = section.text("listen", "127.0.0.1:7400");
     let listen = listen.parse().unwrap_or_else(|_| {
-        let remedy = "write an address with a port, like \"127.0.0.1:7400\"";
+        let remedy = "write an IP address with a port, like \"127.0.0.1:7400\"";
         section.refuse("listen", format!("{listen:?} is no address"), remedy);
         SocketAddr::from(([127, 0, 0, 1], 7400))
     });
     ServerSection {
         listen,
-        data_dir: PathBuf::from(section.text("data_dir", "pointsman-data")),
+        data_dir: section.path("data_dir", "pointsman-data"),
         workers: section.whole("workers", 0..=64, 0) as u16,
     }
 }
 
 pub(super) fn read_auth(section: &mut Section) -> AuthSection {
-    let mut path = |role: &str| section.optional_text(role).map(PathBuf::from);
     AuthSection {
-        admin: path("admin"),
-        submit: path("submit"),
-        read: path("read"),
-        worker: path("worker"),
+        admin: section.optional_path("admin"),
+        submit: section.optional_path("submit"),
+        read: section.optional_path("read"),
+        worker: section.optional_path("worker"),
     }
 }
 
 pub(super) fn read_store(section: &mut Section) -> StoreBackend {
     let backends = [("sqlite", StoreBackend::Sqlite), ("memory", StoreBackend::Memory)];
-    section.choice("backend", &backends, StoreBackend::Sqlite)
+    section.choice("backend", &backends).unwrap_or(StoreBackend::Sqlite)
 }
 
 /// The API runs scripts: reachable from elsewhere it needs tokens.
 pub(super) fn check_listen(server: &ServerSection, auth: &AuthSection, root: &mut Section) {
-    let is_complete = auth.admin.is_some() && auth.worker.is_some();
-    if !server.listen.ip().is_loopback() && !is_complete {
-        root.section("server").refuse(
-            "listen",
-            format!(
-                "{} is reachable from other machines, and this API runs scripts",
-                server.listen
-            ),
-            "set auth.admin and auth.worker to token files, or listen on 127.0.0.1",
-        );
+    let missing: Vec<&str> = [("auth.admin", &auth.admin), ("auth.worker", &auth.worker)]
+        .into_iter()
+        .filter_map(|(key, file)| file.is_none().then_some(key))
+        .collect();
+    if server.listen.ip().is_loopback() || missing.is_empty() {
+        return;
     }
+    let listen = server.listen;
+    let problem = format!("{listen} is reachable from other machines, and this API runs scripts");
+    let remedy = format!("set {} to a token file, or listen on 127.0.0.1", missing.join(" and "));
+    root.revisit("server", |server| server.refuse("listen", problem, remedy));
 }
