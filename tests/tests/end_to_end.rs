@@ -45,7 +45,7 @@ impl Site {
         let name = name.to_owned();
         self.until("the worker is live", async || {
             let workers: Vec<WorkerView> = self.get("/v1/workers").await;
-            workers.iter().any(|it| it.name == name && it.state.word() == "LIVE")
+            workers.iter().any(|it| it.name == name && it.state.word() == "live")
         })
         .await;
         stop
@@ -79,10 +79,7 @@ impl Site {
 
     async fn job_end(&self, id: &str) -> WireJobState {
         let path = format!("/v1/jobs/{id}");
-        self.until("the job ends", async || {
-            self.get::<JobView>(&path).await.ended.is_some()
-        })
-        .await;
+        self.until("the job ends", async || self.get::<JobView>(&path).await.ended.is_some()).await;
         self.get::<JobView>(&path).await.state
     }
 }
@@ -155,10 +152,8 @@ async fn a_running_task_is_cancelled_and_its_processes_end() {
     let job = json!([{"task_name": "long", "script": "sleep 300"}]);
     let submitted = site.submit(job).await;
     let path = format!("/v1/tasks/{}", submitted.tasks[0].id);
-    site.until("it runs", async || {
-        site.get::<TaskView>(&path).await.state.word() == "RUNNING"
-    })
-    .await;
+    site.until("it runs", async || site.get::<TaskView>(&path).await.state.word() == "RUNNING")
+        .await;
     let (status, body) = site.post(&format!("{path}/cancel"), &json!({})).await;
     assert_eq!((status, &body["stopping"]), (200, &json!(true)));
     assert_eq!(site.job_end(&submitted.job.to_string()).await, WireJobState::Cancelled);
@@ -171,9 +166,21 @@ async fn a_running_task_is_cancelled_and_its_processes_end() {
 async fn bad_submissions_are_refused_by_field_and_nothing_is_stored() {
     let site = Site::start().await;
     for (body, status, field) in [
-        (json!([{"task_name": "a", "script": "x", "resources": {"cpu": -1}}]), 422, "[0].resources.cpu"),
-        (json!({"name": "j", "tasks": [{"task_name": "a", "script": "x", "scirpt": ""}]}), 422, "tasks[0].scirpt"),
-        (json!({"task_name": "a", "script": "x", "dependencies": ["nope"]}), 422, "tasks[0].dependencies"),
+        (
+            json!([{"task_name": "a", "script": "x", "resources": {"cpu": -1}}]),
+            422,
+            "[0].resources.cpu",
+        ),
+        (
+            json!({"name": "j", "tasks": [{"task_name": "a", "script": "x", "scirpt": ""}]}),
+            422,
+            "tasks[0].scirpt",
+        ),
+        (
+            json!({"task_name": "a", "script": "x", "dependencies": ["nope"]}),
+            422,
+            "tasks[0].dependencies",
+        ),
         (json!({"task_name": "a", "script": "x", "queue": "nope"}), 422, "queue"),
     ] {
         let (found, problem) = site.post("/v1/jobs", &body).await;
@@ -214,10 +221,8 @@ async fn the_event_stream_begins_with_a_snapshot_and_misses_nothing() {
         assert!(Instant::now() < deadline, "{text}");
         text += &String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap());
     }
-    let numbers: Vec<u64> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("id: ")?.parse().ok())
-        .collect();
+    let numbers: Vec<u64> =
+        text.lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect();
     assert!(numbers.is_sorted() && numbers.len() > 2, "{numbers:?}");
     site.host.stop().await;
 }

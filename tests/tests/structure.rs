@@ -35,10 +35,7 @@ fn no_crate_depends_on_what_it_should_not_know() {
         ("server", &["bundle", "policy", "protocol", "scheduler", "store"]),
         ("worker", &["protocol"]),
         ("simulator", &["bundle", "policy", "scheduler", "store"]),
-        (
-            "cli",
-            &["bundle", "policy", "protocol", "scheduler", "server", "simulator", "worker"],
-        ),
+        ("cli", &["bundle", "policy", "protocol", "scheduler", "server", "simulator", "worker"]),
     ]);
     let mut n_seen = 0;
     for entry in fs::read_dir(root().join("host")).unwrap() {
@@ -78,8 +75,19 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn the_core_touches_nothing() {
     let banned = [
-        "std::fs", "std::net", "std::env", "std::thread", "std::process", "Instant::now",
-        "SystemTime", "tokio", "serde", "wasmtime", "thread_rng", "RandomState", "HashMap::new",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::thread",
+        "std::process",
+        "Instant::now",
+        "SystemTime",
+        "tokio",
+        "serde",
+        "wasmtime",
+        "thread_rng",
+        "RandomState",
+        "HashMap::new",
     ];
     let mut files = Vec::new();
     sources(&root().join("host/scheduler/src"), &mut files);

@@ -48,10 +48,8 @@ pub fn run() -> Value {
 /// Native and WebAssembly, µs per decision.
 fn measure(n_workers: u32, placements: usize) -> [f64; 2] {
     let native = NativePolicies::new(NativeScoring::WeightedScore, NativeQueue::PriorityAgeing);
-    let mut worlds = [
-        World::new(n_workers, Box::new(native)),
-        World::new(n_workers, Box::new(wasm_policies())),
-    ];
+    let mut worlds =
+        [World::new(n_workers, Box::new(native)), World::new(n_workers, Box::new(wasm_policies()))];
     let mut times = [Vec::new(), Vec::new()];
     for round in 0..ROUNDS + ROUNDS / 10 {
         for (world, times) in worlds.iter_mut().zip(&mut times) {
