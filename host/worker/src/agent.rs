@@ -1,5 +1,5 @@
-//! The agent's pure core: the attempts in its hands, what of them the host does not know yet, and
-//! what its commands lead to. It reads no clock and does no input or output.
+//! The agent's pure core: the attempts in its hands, what of them the host does not know yet, what
+//! its commands lead to, and the lease. It reads no clock and does no input or output.
 
 use crate::attempt::{AttemptKey, End, Outcome, StopReason};
 use crate::executor::{Execution, Feedback};
@@ -8,7 +8,7 @@ use pointsman_protocol::worker::{
     WireFeedback, WireFinished, WireHeld, WireMeasurements, WireOnDisconnect, WireStopReason,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the agent wants done.
 #[derive(Debug)]
@@ -26,32 +26,49 @@ pub(crate) struct Agent {
     last_command: u64,
     next_seq: u64,
     held: BTreeMap<AttemptKey, Held>,
-    /// Started, and not yet acknowledged as such.
-    started: BTreeSet<AttemptKey>,
+    /// Started, and not yet acknowledged as such; since when.
+    started: BTreeMap<AttemptKey, Instant>,
     /// Ended, and not yet acknowledged as such.
     finished: BTreeMap<AttemptKey, WireFinished>,
     /// What is stopped because the host does not count it: its end is told to nobody.
     disowned: BTreeSet<AttemptKey>,
     feedback: BTreeMap<AttemptKey, Feedback>,
-    /// What the sync that is on its way says.
+    /// What the sync or registration that is on its way says.
     in_flight: Option<InFlight>,
+    /// When what the host acknowledged last was sent, and for how long that holds.
+    lease: Option<(Instant, Duration)>,
 }
 
 #[derive(Debug)]
 struct Held {
     is_running: bool,
+    /// Has to end with the lease. Cleared once that was said.
     stops_on_disconnect: bool,
 }
 
 #[derive(Debug)]
 struct InFlight {
-    seq: u64,
+    sent: Instant,
     started: Vec<AttemptKey>,
     finished: Vec<AttemptKey>,
 }
 
+/// A host in a lower term than one seen before: an older leader, or one whose data was reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "its term {term} is below {highest}, seen before: it is not the leader any more, or its data was \
+     reset; in that case restart this worker"
+)]
+pub(crate) struct OlderHost {
+    term: u64,
+    highest: u64,
+}
+
 /// Reports in one sync at most.
 const MAX_REPORTS: usize = 5000;
+
+/// A start is told after this long: a shorter script is reported once, by its end.
+const START_TOLD_AFTER: Duration = Duration::from_millis(20);
 
 impl Agent {
     pub fn new(life: u64) -> Agent {
@@ -61,11 +78,12 @@ impl Agent {
             last_command: 0,
             next_seq: 1,
             held: BTreeMap::new(),
-            started: BTreeSet::new(),
+            started: BTreeMap::new(),
             finished: BTreeMap::new(),
             disowned: BTreeSet::new(),
             feedback: BTreeMap::new(),
             in_flight: None,
+            lease: None,
         }
     }
 
@@ -73,12 +91,16 @@ impl Agent {
         self.last_command
     }
 
-    /// Takes commands of a host in `term`. Those of an older host, and repeated ones, do nothing.
-    pub fn handle_commands(&mut self, term: u64, commands: Vec<Command>) -> Vec<Action> {
-        if term < self.highest_term {
-            return Vec::new();
-        }
-        self.highest_term = term;
+    /// Takes commands of a host in `term`. Repeated ones do nothing.
+    ///
+    /// # Errors
+    /// Nothing is taken from an older host.
+    pub fn handle_commands(
+        &mut self,
+        term: u64,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Action>, OlderHost> {
+        self.check_term(term)?;
         let mut actions = Vec::new();
         for command in commands {
             if command.n <= self.last_command {
@@ -90,7 +112,15 @@ impl Agent {
                 CommandAction::Stop(stop) => actions.extend(self.stop(stop)),
             }
         }
-        actions
+        Ok(actions)
+    }
+
+    fn check_term(&mut self, term: u64) -> Result<(), OlderHost> {
+        if term < self.highest_term {
+            return Err(OlderHost { term, highest: self.highest_term });
+        }
+        self.highest_term = term;
+        Ok(())
     }
 
     fn start(&mut self, start: StartCommand) -> Option<Action> {
@@ -137,11 +167,11 @@ impl Agent {
         self.feedback.remove(&key);
     }
 
-    pub fn handle_started(&mut self, key: AttemptKey) {
+    pub fn handle_started(&mut self, now: Instant, key: AttemptKey) {
         if let Some(held) = self.held.get_mut(&key) {
             held.is_running = true;
             if !self.disowned.contains(&key) {
-                self.started.insert(key);
+                self.started.insert(key, now);
             }
         }
     }
@@ -165,24 +195,39 @@ impl Agent {
         self.feedback.extend(counting);
     }
 
-    /// Whether the host should hear something now.
-    pub fn has_news(&self) -> bool {
-        !self.started.is_empty() || !self.finished.is_empty()
+    /// When the host should hear something; a time in the past: now. None: nothing happened.
+    pub fn news_due(&self) -> Option<Instant> {
+        if !self.finished.is_empty() {
+            return self.lease.map(|(leased_from, _)| leased_from);
+        }
+        self.started.values().min().map(|started| *started + START_TOLD_AFTER)
     }
 
+    /// Whether nothing runs here.
     pub fn is_idle(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// The next sync. One at a time: `handle_synced` or `handle_sync_failed` comes before another.
-    pub fn next_sync(&mut self, measurements: Option<WireMeasurements>) -> SyncRequest {
+    /// Whether the host has taken every result.
+    pub fn is_told(&self) -> bool {
+        self.finished.is_empty()
+    }
+
+    /// The next sync, sent `now`. One at a time: [`Agent::handle_synced`] or
+    /// [`Agent::handle_call_failed`] comes before another.
+    pub fn next_sync(
+        &mut self,
+        now: Instant,
+        measurements: Option<WireMeasurements>,
+    ) -> SyncRequest {
+        assert!(self.in_flight.is_none(), "one call to the host at a time");
         let seq = self.next_seq;
         self.next_seq += 1;
         let finished: Vec<AttemptKey> = self.finished.keys().copied().take(MAX_REPORTS).collect();
         // The end says that it has started.
-        let is_over = |key: &AttemptKey| self.finished.contains_key(key);
+        let is_running = |key: &AttemptKey| !self.finished.contains_key(key);
         let started: Vec<AttemptKey> =
-            self.started.iter().copied().filter(|key| !is_over(key)).take(MAX_REPORTS).collect();
+            self.started.keys().copied().filter(is_running).take(MAX_REPORTS).collect();
         let feedback = std::mem::take(&mut self.feedback);
         let request = SyncRequest {
             seq,
@@ -193,28 +238,35 @@ impl Agent {
             finished: finished.iter().map(|key| self.finished[key].clone()).collect(),
             feedback: feedback.into_iter().map(|(key, it)| wire_feedback(key, it)).collect(),
         };
-        self.in_flight = Some(InFlight { seq, started, finished });
+        self.in_flight = Some(InFlight { sent: now, started, finished });
         request
     }
 
-    /// The host has taken the sync; `stale` attempts do not count any more.
-    pub fn handle_synced(&mut self, seq: u64, term: u64, stale: &[WireAttempt]) -> Vec<Action> {
-        self.highest_term = self.highest_term.max(term);
-        if let Some(sent) = self.in_flight.take()
-            && sent.seq == seq
-        {
-            for key in sent.started {
-                self.started.remove(&key);
-            }
-            for key in sent.finished {
-                self.started.remove(&key);
-                self.finished.remove(&key);
-            }
+    /// The host has taken the sync, which renews the lease; `stale` attempts do not count any more.
+    ///
+    /// # Errors
+    /// What an older host takes is not taken.
+    pub fn handle_synced(
+        &mut self,
+        term: u64,
+        lease: Duration,
+        stale: &[WireAttempt],
+    ) -> Result<Vec<Action>, OlderHost> {
+        let sent = self.in_flight.take().expect("only what was sent is answered");
+        self.check_term(term)?;
+        self.lease = Some((sent.sent, lease));
+        for key in sent.started {
+            self.started.remove(&key);
         }
-        self.handle_stale(stale)
+        for key in sent.finished {
+            self.started.remove(&key);
+            self.finished.remove(&key);
+        }
+        Ok(self.handle_stale(stale))
     }
 
-    pub fn handle_sync_failed(&mut self) {
+    /// The sync or registration may or may not have arrived: all of it is said again.
+    pub fn handle_call_failed(&mut self) {
         self.in_flight = None;
     }
 
@@ -230,27 +282,50 @@ impl Agent {
         actions
     }
 
-    /// What a registration lists: held attempts and results not yet acknowledged.
-    pub fn in_hand(&self) -> (Vec<WireHeld>, Vec<WireFinished>) {
+    /// What a registration lists, sent `now`: held attempts and results not yet acknowledged.
+    pub fn next_registration(&mut self, now: Instant) -> (Vec<WireHeld>, Vec<WireFinished>) {
+        assert!(self.in_flight.is_none(), "one call to the host at a time");
         let counting = self.held.iter().filter(|(key, _)| !self.disowned.contains(key));
         let held = counting
             .map(|(key, held)| WireHeld { attempt: (*key).into(), running: held.is_running });
+        self.in_flight = Some(InFlight {
+            sent: now,
+            started: self.started.keys().copied().collect(),
+            finished: self.finished.keys().copied().collect(),
+        });
         (held.collect(), self.finished.values().cloned().collect())
     }
 
     /// The host has taken the registration and all that it listed.
-    pub fn handle_registered(&mut self, term: u64, stale: &[WireAttempt]) -> Vec<Action> {
-        self.highest_term = self.highest_term.max(term);
-        self.in_flight = None;
-        self.finished.clear();
-        self.started.clear();
-        self.handle_stale(stale)
+    ///
+    /// # Errors
+    /// What an older host takes is not taken.
+    pub fn handle_registered(
+        &mut self,
+        term: u64,
+        lease: Duration,
+        stale: &[WireAttempt],
+    ) -> Result<Vec<Action>, OlderHost> {
+        self.handle_synced(term, lease, stale)
     }
 
-    /// The lease has ended: what must not run unseen is stopped.
-    pub fn handle_lease_ended(&self) -> Vec<Action> {
-        let stops = self.held.iter().filter(|(_, held)| held.stops_on_disconnect);
-        stops.map(|(key, _)| Action::Stop(*key, StopReason::LeaseEnded)).collect()
+    /// When something has to be stopped unless the host acknowledges a sync before.
+    pub fn lease_ends(&self) -> Option<Instant> {
+        let (leased_from, lease) = self.lease?;
+        self.held.values().any(|held| held.stops_on_disconnect).then_some(leased_from + lease)
+    }
+
+    /// Stops what must not run unseen, if the lease has ended.
+    pub fn handle_time(&mut self, now: Instant) -> Vec<Action> {
+        if self.lease_ends().is_none_or(|end| now < end) {
+            return Vec::new();
+        }
+        let stops = self.held.iter_mut().filter(|(_, held)| held.stops_on_disconnect);
+        let stop = |(key, held): (&AttemptKey, &mut Held)| {
+            held.stops_on_disconnect = false;
+            Action::Stop(*key, StopReason::LeaseEnded)
+        };
+        stops.map(stop).collect()
     }
 
     /// The agent itself ends.
@@ -313,111 +388,4 @@ fn wire_feedback(key: AttemptKey, feedback: Feedback) -> WireFeedback {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn start(n: u64, task: u64, on_disconnect: WireOnDisconnect) -> Command {
-        let start = StartCommand {
-            attempt: WireAttempt(task, 1, 1),
-            job: "j1".parse().unwrap(),
-            name: "a".into(),
-            script: "true".into(),
-            env: BTreeMap::new(),
-            workdir: None,
-            timeout_ms: None,
-            on_disconnect,
-            devices: vec![],
-            cpu_milli: 1000,
-            memory: 1,
-        };
-        Command { n, action: CommandAction::Start(Box::new(start)) }
-    }
-
-    fn stop(n: u64, task: u64, why: WireStopReason) -> Command {
-        let stop = StopCommand { attempt: WireAttempt(task, 1, 1), why };
-        Command { n, action: CommandAction::Stop(stop) }
-    }
-
-    fn key(task: u64) -> AttemptKey {
-        AttemptKey { task, number: 1, term: 1 }
-    }
-
-    fn ended(outcome: Outcome) -> End {
-        End { outcome, ran: Some(Duration::from_millis(5)) }
-    }
-
-    const KEEP: WireOnDisconnect = WireOnDisconnect::Keep;
-
-    #[test]
-    fn a_repeated_start_runs_once() {
-        let mut agent = Agent::new(1);
-        assert_eq!(agent.handle_commands(1, vec![start(1, 7, KEEP), start(2, 8, KEEP)]).len(), 2);
-        assert!(agent.handle_commands(1, vec![start(1, 7, KEEP), start(2, 8, KEEP)]).is_empty());
-        agent.handle_ended(key(7), &ended(Outcome::ExitCode(0)));
-        assert!(agent.handle_commands(1, vec![start(3, 7, KEEP)]).is_empty(), "it ended already");
-    }
-
-    #[test]
-    fn commands_of_an_older_host_are_refused() {
-        let mut agent = Agent::new(1);
-        agent.handle_registered(2, &[]);
-        assert!(agent.handle_commands(1, vec![start(1, 7, KEEP)]).is_empty());
-        assert_eq!(agent.handle_commands(2, vec![start(1, 7, KEEP)]).len(), 1);
-    }
-
-    #[test]
-    fn a_result_is_kept_until_it_was_taken() {
-        let mut agent = Agent::new(1);
-        agent.handle_commands(1, vec![start(1, 7, KEEP)]);
-        agent.handle_started(key(7));
-        let first = agent.next_sync(None);
-        assert_eq!((first.started.len(), first.acked_command), (1, 1));
-        agent.handle_ended(key(7), &ended(Outcome::Signal(9)));
-        agent.handle_sync_failed();
-        let second = agent.next_sync(None);
-        assert!(second.started.is_empty(), "the end says it all");
-        assert_eq!(second.finished[0].failure, Some(WireFailure::Signal { code: 9 }));
-        let (held, finished) = agent.in_hand();
-        assert_eq!((held.len(), finished.len()), (0, 1));
-        agent.handle_synced(second.seq, 1, &[]);
-        assert!(!agent.has_news());
-    }
-
-    #[test]
-    fn what_ended_while_a_sync_was_on_its_way_is_not_lost() {
-        let mut agent = Agent::new(1);
-        agent.handle_commands(1, vec![start(1, 7, KEEP), start(2, 8, KEEP)]);
-        agent.handle_ended(key(7), &ended(Outcome::ExitCode(0)));
-        let sync = agent.next_sync(None);
-        agent.handle_ended(key(8), &ended(Outcome::ExitCode(0)));
-        agent.handle_synced(sync.seq, 1, &[]);
-        assert_eq!(agent.next_sync(None).finished.len(), 1);
-    }
-
-    #[test]
-    fn a_stale_attempt_is_killed_and_not_reported() {
-        let mut agent = Agent::new(1);
-        agent.handle_commands(1, vec![start(1, 7, KEEP)]);
-        agent.handle_started(key(7));
-        let sync = agent.next_sync(None);
-        let actions = agent.handle_synced(sync.seq, 1, &[WireAttempt(7, 1, 1)]);
-        assert!(matches!(actions.as_slice(), [Action::Stop(_, StopReason::Stale)]));
-        agent.handle_ended(key(7), &ended(Outcome::Stopped(StopReason::Stale)));
-        assert!(!agent.has_news() && agent.is_idle());
-    }
-
-    #[test]
-    fn a_stop_of_what_never_came_is_answered() {
-        let mut agent = Agent::new(1);
-        assert!(agent.handle_commands(1, vec![stop(1, 7, WireStopReason::Cancelled)]).is_empty());
-        assert_eq!(agent.next_sync(None).finished[0].failure, Some(WireFailure::Cancelled));
-    }
-
-    #[test]
-    fn only_what_asked_for_it_stops_with_the_lease() {
-        let mut agent = Agent::new(1);
-        agent.handle_commands(1, vec![start(1, 7, KEEP), start(2, 8, WireOnDisconnect::Stop)]);
-        let actions = agent.handle_lease_ended();
-        assert!(matches!(actions.as_slice(), [Action::Stop(it, _)] if *it == key(8)));
-    }
-}
+mod tests;

@@ -1,8 +1,8 @@
 //! The agent's half of the worker protocol over HTTP.
 
 use pointsman_protocol::worker::{
-    CommandsResponse, LOG_CHUNK_MAX, LOG_CONTENT_TYPE, RegisterRequest, RegisterResponse,
-    SyncRequest, SyncResponse, WireAttempt,
+    CommandsResponse, LOG_CONTENT_TYPE, RegisterRequest, RegisterResponse, SyncRequest,
+    SyncResponse, WireAttempt,
 };
 use reqwest::{Client, StatusCode};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 use crate::attempt::AttemptKey;
-use crate::executor::{Output, Stream};
+use crate::executor::Stream;
 
 /// A connection to one host. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -22,12 +22,12 @@ pub(crate) struct HostClient {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    #[error("the host cannot be reached: {0}")]
+    #[error("the host cannot be reached: {}", with_causes(.0))]
     Unreachable(#[from] reqwest::Error),
     /// The host does not know this worker, or not this life of it.
     #[error("the host wants a registration: {0}")]
     NotRegistered(String),
-    /// It will not change its mind.
+    /// It will not change its mind: the request, or who sends it, is not acceptable.
     #[error("the host refuses: {0}")]
     Refused(String),
     #[error("the host answers {0}")]
@@ -49,15 +49,16 @@ impl HostClient {
     }
 
     pub async fn register(&self, request: &RegisterRequest) -> Result<RegisterResponse, CallError> {
-        self.post("/v1/workers", request).await
+        self.post("/v1/workers", request, SLACK).await
     }
 
     pub async fn sync(
         &self,
         worker: String,
         request: SyncRequest,
+        timeout: Duration,
     ) -> Result<SyncResponse, CallError> {
-        self.post(&format!("/v1/workers/{worker}/sync"), &request).await
+        self.post(&format!("/v1/workers/{worker}/sync"), &request, timeout).await
     }
 
     pub async fn commands(
@@ -72,48 +73,8 @@ impl HostClient {
         read(self.authorised(request).send().await?).await
     }
 
-    /// Uploads both streams from these offsets on, whole if the attempt has ended. Answers the
-    /// offsets reached. A part that was dropped in the middle is replaced by a line that says so.
+    /// Uploads a piece of output to its place in the host's file; once more changes nothing.
     pub async fn upload(
-        &self,
-        worker: &str,
-        key: AttemptKey,
-        output: &Output,
-        mut reached: [Progress; 2],
-        is_over: bool,
-    ) -> Result<[Progress; 2], CallError> {
-        for (stream, progress) in Stream::ALL.into_iter().zip(&mut reached) {
-            loop {
-                let chunk = if is_over {
-                    output.read(stream, progress.source, LOG_CHUNK_MAX / 2)
-                } else {
-                    output.read_head(stream, progress.source, LOG_CHUNK_MAX / 2)
-                };
-                let chunk = match chunk {
-                    Ok(Some(chunk)) if !chunk.bytes.is_empty() => chunk,
-                    Ok(Some(_) | None) => break,
-                    Err(error) => {
-                        tracing::warn!(%error, attempt = %key, "failed to read captured output");
-                        break;
-                    }
-                };
-                let mut bytes = Vec::new();
-                if chunk.offset > progress.source {
-                    let n_dropped = chunk.offset - progress.source;
-                    bytes.extend(format!("\n[{n_dropped} bytes left out]\n").into_bytes());
-                }
-                let n_read = chunk.bytes.len() as u64;
-                bytes.extend(chunk.bytes);
-                let n_sent = bytes.len() as u64;
-                self.put_log(worker, key, stream, progress.target, bytes).await?;
-                *progress =
-                    Progress { source: chunk.offset + n_read, target: progress.target + n_sent };
-            }
-        }
-        Ok(reached)
-    }
-
-    async fn put_log(
         &self,
         worker: &str,
         key: AttemptKey,
@@ -132,15 +93,17 @@ impl HostClient {
         );
         let request =
             self.http.post(url).header("content-type", LOG_CONTENT_TYPE).timeout(SLACK).body(bytes);
-        check(self.authorised(request).send().await?).await.map(|_| ())
+        check(self.authorised(request).send().await?).await?;
+        Ok(())
     }
 
     async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,
+        timeout: Duration,
     ) -> Result<T, CallError> {
-        let request = self.http.post(format!("{}{path}", self.url)).timeout(SLACK).json(body);
+        let request = self.http.post(format!("{}{path}", self.url)).timeout(timeout).json(body);
         read(self.authorised(request).send().await?).await
     }
 
@@ -152,11 +115,11 @@ impl HostClient {
     }
 }
 
-/// How far a stream was uploaded: position in what the script wrote, and in the host's file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Progress {
-    source: u64,
-    target: u64,
+/// The outermost message of the HTTP library says least.
+fn with_causes(error: &reqwest::Error) -> String {
+    let first: &dyn std::error::Error = error;
+    let causes = std::iter::successors(Some(first), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 async fn read<T: DeserializeOwned>(response: reqwest::Response) -> Result<T, CallError> {
@@ -173,9 +136,11 @@ async fn check(response: reqwest::Response) -> Result<reqwest::Response, CallErr
     let told = problem.map_or_else(|| format!("{status}: {body}"), |problem| problem.to_string());
     Err(match status {
         StatusCode::NOT_FOUND | StatusCode::CONFLICT => CallError::NotRegistered(told),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY => {
-            CallError::Refused(told)
-        }
+        StatusCode::BAD_REQUEST
+        | StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::UNPROCESSABLE_ENTITY => CallError::Refused(told),
         _ => CallError::Failed(told),
     })
 }

@@ -4,12 +4,15 @@
 //! the attempts in its hands and nothing else: what to run and whether it fits is the host's.
 
 mod run;
+mod session;
 mod agent;
 mod attempt;
+pub mod executor;
+mod uploads;
 mod client;
+mod backoff;
 mod identity;
 mod measure;
-pub mod executor;
 
 pub use attempt::{AttemptKey, End, Outcome, StopReason};
 pub use identity::IdentityError;
