@@ -164,9 +164,10 @@ impl Host {
         config_path: Option<PathBuf>,
         stop: watch::Sender<bool>,
     ) -> Result<Host, ServeError> {
-        let (listen, policy_folder) = {
+        let (listen, policy_folder, poll) = {
             let config = app.config.load();
-            (config.server.listen, config.policies.directory.clone())
+            let policies = &config.policies;
+            (config.server.listen, policies.directory.clone(), policies.poll)
         };
         let failed = |source| ServeError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
@@ -176,7 +177,7 @@ impl Host {
         let mut tasks = vec![tokio::spawn(listen::serve(listener, routes, stopped.clone()))];
         let desk = app.policies.clone();
         tasks.push(until_stopped(stopped.clone(), async move {
-            let mut watch = Watch::new(&policy_folder);
+            let mut watch = Watch::polling(&policy_folder, poll);
             loop {
                 watch.changed().await;
                 desk.look_again();
