@@ -112,6 +112,10 @@ impl Handle {
         self.inbox.stop();
     }
 
+    pub fn has_ended(&self) -> bool {
+        *self.inbox.ended().borrow()
+    }
+
     /// Waits until the driver has ended, however that happened; what it wrote is durable then.
     pub async fn ended(&self) {
         // It fails if the inbox is gone, and that is an end too.

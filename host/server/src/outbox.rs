@@ -37,11 +37,13 @@ struct Outbox {
     /// None: it has to register first.
     life: Option<u64>,
     next_n: u64,
-    commands: VecDeque<(u64, Pending)>,
+    commands: VecDeque<Numbered>,
     /// It is among those to be woken.
     has_news: bool,
     news: Arc<Notify>,
 }
+
+type Numbered = (u64, Pending);
 
 #[derive(Debug, Clone)]
 enum Pending {
@@ -83,7 +85,7 @@ impl Outboxes {
         loop {
             let (commands, news) = self.after(worker, life, after)?;
             if !commands.is_empty() {
-                let to_wire = |(n, command): &(u64, Pending)| match command {
+                let to_wire = |(n, command): &Numbered| match command {
                     Pending::Start(start) => Command::start(*n, start),
                     Pending::Stop(stop) => Command::stop(*n, stop),
                 };
@@ -100,7 +102,7 @@ impl Outboxes {
         worker: WorkerId,
         life: u64,
         after: u64,
-    ) -> Result<(Vec<(u64, Pending)>, Arc<Notify>), Refusal> {
+    ) -> Result<(Vec<Numbered>, Arc<Notify>), Refusal> {
         let content = self.content();
         let outbox = content.by_worker.get(&worker).ok_or(Refusal::UnknownWorker(worker))?;
         match outbox.life {

@@ -1,6 +1,6 @@
 //! The configuration file, applied again whenever its content changes: all of it or nothing.
 
-use crate::config::Config;
+use crate::config::{Config, LoadError, read_text};
 use crate::driver::NoAnswer;
 use crate::http::App;
 use crate::watch::Watch;
@@ -16,13 +16,16 @@ pub struct ConfigReloader {
     /// The content that was looked at last, good or bad; what is compared is never older, so that
     /// going back to earlier bytes applies too.
     seen: Option<String>,
+    /// What the file said at the start: keys that need a restart are compared with it, since the
+    /// command line may have set others in their place.
+    at_start: Option<Config>,
 }
 
 const RETRY: Duration = Duration::from_secs(1);
 
 impl ConfigReloader {
     pub fn new(app: App, path: PathBuf) -> ConfigReloader {
-        ConfigReloader { app, path, seen: None }
+        ConfigReloader { app, path, seen: None, at_start: None }
     }
 
     pub async fn run(mut self) {
@@ -36,11 +39,16 @@ impl ConfigReloader {
     }
 
     async fn look(&mut self) {
-        let text = match std::fs::read_to_string(&self.path) {
+        let text = match read_text(&self.path) {
             Ok(text) => text,
             // A moment between two links, or while an editor replaces it: the next change comes.
-            Err(error) => {
-                tracing::debug!(%error, path = %self.path.display(), "cannot be read now");
+            Err(error @ LoadError::Read { .. }) => {
+                tracing::debug!(%error, "cannot be read now");
+                return;
+            }
+            Err(error @ (LoadError::TooLarge { .. } | LoadError::Refused { .. })) => {
+                self.seen = None;
+                self.refuse(error.to_string());
                 return;
             }
         };
@@ -57,13 +65,14 @@ impl ConfigReloader {
         self.seen = Some(text);
     }
 
-    async fn apply(&self, config: Config) {
+    async fn apply(&mut self, config: Config) {
         let current = self.app.config.load_full();
         self.app.config_problem.store(Arc::new(None));
-        if *current == config {
+        let later = self.at_start.get_or_insert_with(|| config.clone()).needs_restart(&config);
+        let config = config.keeping_until_restart(&current);
+        if *current == config && later.is_empty() {
             return;
         }
-        let later = current.needs_restart(&config);
         // A busy host or a failing store puts it off, nothing more.
         while let Err(error) = self.tell(&config).await {
             tracing::warn!(%error, "the configuration is applied later");

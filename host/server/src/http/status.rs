@@ -2,8 +2,9 @@
 
 use super::App;
 use super::answer::{Answered, Failure, ok};
-use super::query::NoQuery;
+use super::query::{NoQuery, Query};
 use super::tasks::reasons;
+use crate::driver::NoAnswer;
 use crate::read_model::{ReadModel, Task};
 use axum::extract::State;
 use pointsman_protocol::api::{EndReasonView, StatusRow, StatusView};
@@ -13,15 +14,12 @@ use pointsman_scheduler::TaskId;
 use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::record::{TaskState, WorkerState};
 
-/// Rows at most: placed tasks first, then waiting ones, then some of those that ended.
-const ROWS: usize = 1000;
-/// Ended tasks among them at least, if there are any.
-const ROWS_ENDED: usize = 100;
-
-pub async fn show(State(app): State<App>, _: NoQuery) -> Answered<StatusView> {
+pub async fn show(State(app): State<App>, mut query: Query) -> Answered<StatusView> {
+    let limit = query.limit()?;
+    query.finish()?;
     let (ids, pending) = {
         let model = app.model.read();
-        let ids = rows(&model);
+        let ids = rows(&model, limit);
         let is_pending = |id: &&TaskId| model.in_state[TaskState::Pending as usize].contains(*id);
         let pending: Vec<TaskId> = ids.iter().filter(is_pending).copied().collect();
         (ids, pending)
@@ -41,21 +39,26 @@ pub async fn show(State(app): State<App>, _: NoQuery) -> Answered<StatusView> {
     })
 }
 
-fn rows(model: &ReadModel) -> Vec<TaskId> {
+/// Placed tasks first, then waiting ones, then those that ended last, to which up to a quarter of
+/// the rows is kept.
+fn rows(model: &ReadModel, limit: usize) -> Vec<TaskId> {
+    let n_ended = limit / 4;
     let of = |state: TaskState| model.in_state[state as usize].iter().copied();
     let mut ended: Vec<TaskId> = TaskState::ALL
         .into_iter()
         .filter(|state| state.is_terminal())
-        .flat_map(|state| of(state).rev().take(ROWS_ENDED))
+        .flat_map(|state| of(state).rev().take(limit))
         .collect();
     ended.sort_unstable_by_key(|id| {
         let task = model.tasks.get(id);
         std::cmp::Reverse((task.and_then(|task| task.status.ended), *id))
     });
-    ended.truncate(ROWS_ENDED);
     let open = [TaskState::Running, TaskState::Assigned, TaskState::Pending];
-    let open = open.into_iter().flat_map(of).take(ROWS - ended.len());
-    open.chain(ended.iter().copied()).collect()
+    let open = open.into_iter().flat_map(of);
+    let mut rows: Vec<TaskId> = open.take(limit - ended.len().min(n_ended)).collect();
+    ended.truncate(limit - rows.len());
+    rows.extend(ended);
+    rows
 }
 
 fn row(model: &ReadModel, task: &Task, reason: Option<&Reason>) -> StatusRow {
@@ -93,8 +96,11 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// It takes work: its store can be written.
+/// It takes work: its driver runs and its store can be written.
 pub async fn readyz(State(app): State<App>) -> Result<&'static str, Failure> {
+    if app.driver.has_ended() {
+        return Err(Failure::from(NoAnswer::Stopping));
+    }
     match app.store.failure() {
         None => Ok("ready\n"),
         Some((_, error)) => {

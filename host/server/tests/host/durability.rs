@@ -119,3 +119,20 @@ async fn a_store_that_never_recovers_does_not_keep_the_host_from_ending() {
     // Its threads end with it.
     site.gate.store.fail_next(0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_that_breaks_down_is_noticed_and_nothing_stored_is_lost() {
+    let site = Site::start().await;
+    site.submit("kept").await;
+    let handle = site.host.app().driver.clone();
+    let broken = handle.query(|_, _, _| -> u32 { panic!("a defect, for this test") }).await;
+    assert!(broken.is_err());
+    let noticed = tokio::time::timeout(Duration::from_secs(20), handle.ended()).await;
+    assert!(noticed.is_ok(), "nobody is told");
+    let refused = site.post("/v1/tasks", &json!({"task_name": "b", "script": "true"})).await;
+    assert_eq!((refused.status, refused.code()), (503, "stopping"), "{}", refused.body);
+    assert_eq!(site.get("/readyz").await.status, 503);
+    let site = site.restart().await;
+    assert_eq!(site.get("/v1/tasks").await.body["items"][0]["name"], "kept");
+    site.host.stop().await;
+}

@@ -8,3 +8,4 @@ mod events;
 mod logs;
 mod workers;
 mod control;
+mod model;
