@@ -134,7 +134,7 @@ const TAIL: &str = "## Who may do what
 Without tokens the host listens on loopback only, and takes requests only if the `Host` header names
 loopback and the `Origin` header, if there is one, names the same address: no web page reaches it.
 With a token of any role set, every request but `/healthz` and `/readyz` needs
-`Authorization: Bearer TOKEN`.
+`Authorization: Bearer TOKEN`; the host may then be called by any name, and `Origin` is still checked.
 
 | Role | Allows |
 |---|---|
@@ -161,6 +161,11 @@ Requests that change something need `Content-Type: application/json`, uploads of
 | connections | 8192 | more wait |
 
 The role is checked before anything of a body is read.
+
+## The host's own log
+
+Goes to standard error. `POINTSMAN_LOG` filters it, like `info` (the default) or
+`warn,pointsman_server=debug`; `POINTSMAN_LOG_FORMAT=json` writes one JSON object a line.
 ";
 
 fn table_row(out: &mut String, entry: &Entry, key: &str, takes: &str) {

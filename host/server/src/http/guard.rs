@@ -1,10 +1,11 @@
 //! Who may do what. Checked before any body is read, since this API runs scripts: roles by token,
-//! and on loopback without tokens the Host and Origin headers, so that no web page reaches it.
+//! Host and Origin headers, so that no web page reaches it, and the announced type and length.
 
 use super::answer::Failure;
+use super::{BODY_MAX, SUBMISSION_MAX};
 use crate::config::AuthSection;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use pointsman_protocol::problem::Problem;
@@ -42,6 +43,10 @@ pub enum TokenError {
         "the token in {path} has fewer than {TOKEN_MIN} characters; write a longer one, for example 32 random hexadecimal digits"
     )]
     Short { path: PathBuf },
+    #[error(
+        "the token in {path} holds white space or other characters that cannot be sent; use letters, digits and '-', '_', '.'"
+    )]
+    Unsendable { path: PathBuf },
     #[error("{path} holds the same token as another role; each role needs its own")]
     Shared { path: PathBuf },
 }
@@ -76,12 +81,20 @@ impl Guard {
         Guard { listen: Some(listen), ..self }
     }
 
+    /// In this order, so that a stranger learns nothing but that a token is needed.
     fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
         self.check_host(headers)?;
+        self.check_role(required_role(method, path), headers)?;
         check_content_type(method, path, headers)?;
-        let required = required_role(method, path);
-        if self.tokens.is_empty() || required == Role::Nobody {
+        check_length(path, headers)
+    }
+
+    fn check_role(&self, required: Role, headers: &HeaderMap) -> Result<(), Problem> {
+        if required == Role::Nobody {
             return Ok(());
+        }
+        if self.tokens.is_empty() {
+            return self.check_openness();
         }
         let role = self.role_of(headers)?;
         let is_allowed = match (role, required) {
@@ -97,6 +110,19 @@ impl Guard {
         Err(Problem::new(403, "forbidden", detail).with_remedy("use a token of that role"))
     }
 
+    /// The configuration is refused before it comes to this.
+    fn check_openness(&self) -> Result<(), Problem> {
+        if !self.is_reachable_from_elsewhere() {
+            return Ok(());
+        }
+        let detail = "this host is reachable from other machines and has no tokens";
+        Err(Problem::new(403, "forbidden", detail).with_remedy("set auth.admin and auth.worker"))
+    }
+
+    fn is_reachable_from_elsewhere(&self) -> bool {
+        self.listen.is_some_and(|listen| !listen.ip().is_loopback())
+    }
+
     fn role_of(&self, headers: &HeaderMap) -> Result<Role, Problem> {
         let missing = || {
             Problem::new(401, "unauthorized", "this request needs a token")
@@ -104,8 +130,11 @@ impl Guard {
                 .with_remedy("send it as \"Authorization: Bearer TOKEN\"")
         };
         let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
-        let token =
-            value.to_str().ok().and_then(|it| it.strip_prefix("Bearer ")).ok_or_else(missing)?;
+        let (scheme, token) =
+            value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
+        if !scheme.eq_ignore_ascii_case("Bearer") {
+            return Err(missing());
+        }
         // Comparing hashes tells nothing about the tokens by the time it takes.
         let hash = hash(token.trim());
         let known = self.tokens.iter().find(|(known, _)| *known == hash);
@@ -114,20 +143,21 @@ impl Guard {
         })
     }
 
-    /// A web page in a browser on this machine can send requests here under another name.
+    /// A web page in a browser on this machine can send requests here under another name; without
+    /// tokens the Host header is all that gives it away.
     fn check_host(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
-        let is_reachable_from_elsewhere = self.listen.is_some_and(|it| !it.ip().is_loopback());
-        if !is_reachable_from_elsewhere && !is_loopback_name(host) {
+        let is_guarded = !self.tokens.is_empty() || self.is_reachable_from_elsewhere();
+        if !is_guarded && !is_loopback_name(host) {
             let detail = format!("the Host header {host:?} does not name this machine");
             return Err(Problem::new(421, "wrong_host", detail)
                 .with_field("Host")
-                .with_remedy("use 127.0.0.1 or localhost in the address"));
+                .with_remedy("use 127.0.0.1 or localhost in the address, or set tokens"));
         }
         let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
         let origin = origin.to_str().unwrap_or("");
         let of_origin = origin.split_once("://").map_or("", |(_, host)| host);
-        if of_origin == host {
+        if !of_origin.is_empty() && of_origin == host {
             return Ok(());
         }
         let detail = format!("requests from pages of {origin:?} are not taken");
@@ -157,7 +187,23 @@ fn check_content_type(method: &Method, path: &str, headers: &HeaderMap) -> Resul
         return Ok(());
     }
     let detail = format!("the content type is {found:?}, this route takes {expected}");
-    Err(Problem::new(415, "wrong_content_type", detail).with_field("Content-Type"))
+    Err(Problem::new(415, "wrong_content_type", detail)
+        .with_field("Content-Type")
+        .with_remedy(format!("send the header \"Content-Type: {expected}\"")))
+}
+
+/// A body that is announced as too long is refused before it is sent; others are cut off by the
+/// routes.
+fn check_length(path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let Some(length) = length.and_then(|length| length.parse::<u64>().ok()) else { return Ok(()) };
+    let is_submission = matches!(path, "/v1/jobs" | "/v1/tasks");
+    let max = if is_submission { SUBMISSION_MAX } else { BODY_MAX } as u64;
+    if length <= max {
+        return Ok(());
+    }
+    let detail = format!("the body has {length} bytes, this route takes {max}");
+    Err(Problem::new(413, "too_large", detail))
 }
 
 /// The least role that a request needs.
@@ -178,10 +224,10 @@ fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// The token in a file, without the white space around it.
+/// The token in a file, without the white space around it. Warns if everyone can read it.
 ///
 /// # Errors
-/// If it cannot be read or is too short.
+/// If it cannot be read, is too short, or cannot stand in a header.
 pub fn read_token(path: &Path) -> Result<String, TokenError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| TokenError::Read { path: path.to_owned(), source })?;
@@ -189,94 +235,55 @@ pub fn read_token(path: &Path) -> Result<String, TokenError> {
     if token.chars().count() < TOKEN_MIN {
         return Err(TokenError::Short { path: path.to_owned() });
     }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(TokenError::Unsendable { path: path.to_owned() });
+    }
+    if is_open_to_everyone(path) {
+        let path = path.display();
+        tracing::warn!("every user of this machine can read the token in {path}; use chmod 600");
+    }
     Ok(token)
+}
+
+fn is_open_to_everyone(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o007 != 0)
 }
 
 /// The middleware before all routes.
 pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    match guard.check(request.method(), request.uri().path(), request.headers()) {
-        Ok(()) => next.run(request).await,
+    let checked = guard.check(request.method(), request.uri().path(), request.headers());
+    let mut response = match checked {
+        Ok(()) => as_problem(next.run(request).await).await,
         Err(problem) => Failure(problem).into_response(),
+    };
+    let headers = response.headers_mut();
+    // What a task wrote is never run by a browser as something else.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
+    response
+}
+
+/// Bytes of a refusal in plain text at most.
+const REFUSAL_MAX: usize = 4096;
+
+/// The framework refuses some requests by itself, in plain text.
+async fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let is_text = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/plain"));
+    if !is_error || !is_text {
+        return response;
+    }
+    let text = axum::body::to_bytes(response.into_body(), REFUSAL_MAX).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    Failure(Problem::new(status.as_u16(), "bad_request", text)).into_response()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn guard() -> Guard {
-        let tokens = [
-            ("admin-token", Role::Admin),
-            ("submit-token", Role::Submit),
-            ("read-token", Role::Read),
-            ("worker-token", Role::Worker),
-        ];
-        Guard { tokens: tokens.map(|(token, role)| (hash(token), role)).to_vec(), listen: None }
-    }
-
-    /// The problem's code, or "ok".
-    fn outcome(guard: &Guard, request: &str, headers: &[(&'static str, &str)]) -> String {
-        let (method, path) = request.split_once(' ').expect("a method and a path");
-        let mut map = HeaderMap::new();
-        map.insert("host", "127.0.0.1:7400".parse().unwrap());
-        map.insert("content-type", "application/json".parse().unwrap());
-        for (name, value) in headers {
-            map.insert(*name, value.parse().unwrap());
-        }
-        let method = method.parse().expect("a method");
-        match guard.check(&method, path, &map) {
-            Ok(()) => "ok".to_owned(),
-            Err(problem) => problem.code.into_owned(),
-        }
-    }
-
-    #[test]
-    fn no_role_reaches_more_than_its_routes() {
-        let table = [
-            // request, admin, submit, read, worker
-            ("GET /v1/tasks", ["ok", "ok", "ok", "forbidden"]),
-            ("POST /v1/jobs", ["ok", "ok", "forbidden", "forbidden"]),
-            ("POST /v1/tasks/t1/cancel", ["ok", "ok", "forbidden", "forbidden"]),
-            ("PUT /v1/policies/scoring", ["ok", "forbidden", "forbidden", "forbidden"]),
-            ("POST /v1/policies/reload", ["ok", "forbidden", "forbidden", "forbidden"]),
-            ("POST /v1/queues/default/pause", ["ok", "forbidden", "forbidden", "forbidden"]),
-            ("POST /v1/workers/w1/drain", ["ok", "forbidden", "forbidden", "forbidden"]),
-            ("GET /v1/workers", ["ok", "ok", "ok", "forbidden"]),
-            ("POST /v1/workers", ["ok", "forbidden", "forbidden", "ok"]),
-            ("POST /v1/workers/w1/sync", ["ok", "forbidden", "forbidden", "ok"]),
-            ("GET /v1/workers/w1/commands", ["ok", "forbidden", "forbidden", "ok"]),
-            ("POST /v1/anything/new", ["ok", "forbidden", "forbidden", "forbidden"]),
-        ];
-        for (request, expected) in table {
-            for (token, expected) in ["admin", "submit", "read", "worker"].iter().zip(expected) {
-                let bearer = format!("Bearer {token}-token");
-                let found = outcome(&guard(), request, &[("authorization", &bearer)]);
-                assert_eq!(found, expected, "{token}: {request}");
-            }
-            assert_eq!(outcome(&guard(), request, &[]), "unauthorized", "{request}");
-            let wrong = [("authorization", "Bearer guessed")];
-            assert_eq!(outcome(&guard(), request, &wrong), "unauthorized", "{request}");
-        }
-        assert_eq!(outcome(&guard(), "GET /healthz", &[]), "ok");
-    }
-
-    #[test]
-    fn no_web_page_reaches_a_host_without_tokens() {
-        let open = Guard::default();
-        for (headers, expected) in [
-            (&[][..], "ok"),
-            (&[("host", "localhost:7400")], "ok"),
-            (&[("host", "[::1]:7400")], "ok"),
-            (&[("host", "evil.example:7400")], "wrong_host"),
-            (&[("host", "127.0.0.1.evil.example")], "wrong_host"),
-            (&[("origin", "http://127.0.0.1:7400")], "ok"),
-            (&[("origin", "http://evil.example")], "wrong_origin"),
-            (&[("origin", "null")], "wrong_origin"),
-            (&[("content-type", "text/plain")], "wrong_content_type"),
-            (&[("content-type", "application/x-www-form-urlencoded")], "wrong_content_type"),
-            (&[("content-type", "application/json; charset=utf-8")], "ok"),
-        ] {
-            assert_eq!(outcome(&open, "POST /v1/tasks", headers), expected, "{headers:?}");
-        }
-    }
-}
+mod tests;
