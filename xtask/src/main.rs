@@ -45,8 +45,6 @@ fn demo(args: &[String]) -> Result<(), String> {
 
 fn test(args: &[String]) -> Result<(), String> {
     ensure_wasm_target()?;
-    // Tests start the binary itself as separate processes.
-    run(cargo().args(["build", "--package", "pointsman-cli"]))?;
     if has_nextest() {
         run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(args))
     } else {
@@ -57,7 +55,6 @@ fn test(args: &[String]) -> Result<(), String> {
 fn bench(names: &[String]) -> Result<(), String> {
     ensure_wasm_target()?;
     let binaries = ["run", "--release", "--package", "pointsman-tests", "--bin", "bench", "--"];
-    run(cargo().args(["build", "--release", "--package", "pointsman-cli"]))?;
     run(cargo().args(binaries).args(names))
 }
 
