@@ -105,8 +105,11 @@ impl Config {
     }
 }
 
-/// What is read only when the host starts, and whether two configurations differ in it.
-const AT_START: [(&str, fn(&Config, &Config) -> bool); 9] = [
+/// Whether two configurations differ in something.
+type Differs = fn(&Config, &Config) -> bool;
+
+/// What is read only when the host starts.
+const AT_START: [(&str, Differs); 9] = [
     ("server.listen", |a, b| a.server.listen != b.server.listen),
     ("server.data_dir", |a, b| a.server.data_dir != b.server.data_dir),
     ("server.workers", |a, b| a.server.workers != b.server.workers),

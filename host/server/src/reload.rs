@@ -67,10 +67,14 @@ impl ConfigReloader {
 
     async fn apply(&mut self, config: Config) {
         let current = self.app.config.load_full();
-        self.app.config_problem.store(Arc::new(None));
+        let was_refused = self.app.config_problem.swap(Arc::new(None)).is_some();
         let later = self.at_start.get_or_insert_with(|| config.clone()).needs_restart(&config);
         let config = config.keeping_until_restart(&current);
         if *current == config && later.is_empty() {
+            if was_refused {
+                tracing::info!("the configuration is again the one in force");
+                self.publish(true, None);
+            }
             return;
         }
         // A busy host or a failing store puts it off, nothing more.

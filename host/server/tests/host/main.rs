@@ -8,4 +8,5 @@ mod events;
 mod logs;
 mod workers;
 mod control;
+mod configuration;
 mod model;
