@@ -17,6 +17,27 @@ pub(crate) struct Coalesced<'a> {
     pub keys: Vec<(&'a str, Option<&'a KeyRecord>)>,
 }
 
+/// The largest ids ever stored; they outlive what they named.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LastIds {
+    pub job: u64,
+    pub task: u64,
+    pub worker: u32,
+}
+
+impl LastIds {
+    /// The same, after the commit.
+    pub fn after(self, commit: &Coalesced) -> LastIds {
+        let added = commit.added.iter().map(|task| task.id.0);
+        let tasks = commit.tasks.iter().map(|(id, _)| id.0).chain(added);
+        LastIds {
+            job: commit.jobs.iter().map(|(id, _)| id.0).fold(self.job, u64::max),
+            task: tasks.fold(self.task, u64::max),
+            worker: commit.workers.iter().map(|(id, _)| id.0).fold(self.worker, u32::max),
+        }
+    }
+}
+
 impl<'a> Coalesced<'a> {
     pub fn of(records: &[&'a Record]) -> Coalesced<'a> {
         let mut added = FxHashMap::default();

@@ -11,4 +11,4 @@ mod encoding;
 pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;
 pub use store::{Store, StoreError};
-pub use writer::{Batch, Health, StoreWriter};
+pub use writer::{Batch, FLUSH_PATIENCE, Health, StoreWriter};

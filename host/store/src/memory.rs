@@ -1,7 +1,7 @@
 //! A store in memory, for tests and the simulator. Clones share their content, so that a test can
 //! open it again as a restarted host would; failures can be ordered.
 
-use crate::coalesce::Coalesced;
+use crate::coalesce::{Coalesced, LastIds};
 use crate::store::{Store, StoreError};
 use pointsman_scheduler::record::{
     JobRecord, KeyRecord, QueueRecord, Snapshot, TaskAdded, TaskStatus, WorkerRecord,
@@ -24,9 +24,7 @@ struct Content {
     workers: BTreeMap<WorkerId, WorkerRecord>,
     queues: BTreeMap<String, QueueRecord>,
     keys: BTreeMap<String, KeyRecord>,
-    last_job: u64,
-    last_task: u64,
-    last_worker: u32,
+    last: LastIds,
     n_failures_ordered: u32,
 }
 
@@ -58,9 +56,9 @@ impl Store for MemoryStore {
             workers: content.workers.values().cloned().collect(),
             queues: content.queues.values().cloned().collect(),
             keys: content.keys.values().cloned().collect(),
-            last_job: content.last_job,
-            last_task: content.last_task,
-            last_worker: content.last_worker,
+            last_job: content.last.job,
+            last_task: content.last.task,
+            last_worker: content.last.worker,
         })
     }
 
@@ -82,22 +80,20 @@ impl Store for MemoryStore {
             return Err(StoreError::Write { problem: "no space left (ordered)".to_owned() });
         }
         let coalesced = Coalesced::of(records);
+        content.last = content.last.after(&coalesced);
         for (id, job) in coalesced.jobs {
-            content.last_job = content.last_job.max(id.0);
             set(&mut content.jobs, id, job);
         }
         for task in coalesced.added {
             content.added.insert(task.id, task.clone());
         }
         for (id, status) in coalesced.tasks {
-            content.last_task = content.last_task.max(id.0);
             if status.is_none() {
                 content.added.remove(&id);
             }
             set(&mut content.tasks, id, status);
         }
         for (id, worker) in coalesced.workers {
-            content.last_worker = content.last_worker.max(id.0);
             set(&mut content.workers, id, worker);
         }
         for queue in coalesced.queues {

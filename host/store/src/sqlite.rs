@@ -3,7 +3,9 @@
 //! The unchanging part of a task and its status lie in tables of their own, so that an update writes
 //! little. One process at a time: the lock is held as long as the store is open.
 
-use crate::coalesce::Coalesced;
+mod opening;
+
+use crate::coalesce::{Coalesced, LastIds};
 use crate::encoding::Stored;
 use crate::store::{Store, StoreError};
 use pointsman_scheduler::record::{
@@ -13,34 +15,12 @@ use pointsman_scheduler::{JobId, Record, TaskId, Term, WorkerId};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 use std::path::{Path, PathBuf};
 
-/// Version of the tables.
-const SCHEMA_VERSION: u32 = 1;
-
-const SCHEMA: &str = "
-    CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE job (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
-    CREATE TABLE task (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
-    CREATE TABLE task_status (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
-    CREATE TABLE worker (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
-    CREATE TABLE queue (name TEXT PRIMARY KEY, paused INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE idempotency_key (key TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
-    INSERT INTO meta VALUES ('term', 0), ('last_job', 0), ('last_task', 0), ('last_worker', 0);
-";
-
 #[derive(Debug)]
 pub struct SqliteStore {
     connection: Connection,
     path: PathBuf,
     term: Term,
     last: LastIds,
-}
-
-/// The largest ids ever stored; they outlive what they named.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct LastIds {
-    job: u64,
-    task: u64,
-    worker: u32,
 }
 
 impl SqliteStore {
@@ -50,56 +30,14 @@ impl SqliteStore {
     /// If another process has it open, if it is damaged, or if a newer build wrote it. The file is
     /// then left as it is.
     pub fn open(path: &Path) -> Result<SqliteStore, StoreError> {
-        let connection = Connection::open(path).map_err(|error| open_error(path, &error))?;
-        // A host holds its lock for life: waiting for it makes no sense.
-        connection
-            .busy_timeout(std::time::Duration::ZERO)
-            .map_err(|error| open_error(path, &error))?;
         let mut store = SqliteStore {
-            connection,
+            connection: opening::open(path)?,
             path: path.to_owned(),
             term: Term(0),
             last: LastIds::default(),
         };
-        store.prepare().map_err(|error| open_error(path, &error))?;
-        store.check_version()?;
         store.read_meta()?;
         Ok(store)
-    }
-
-    /// Takes the lock, sets the modes, makes the tables in a new file.
-    fn prepare(&mut self) -> rusqlite::Result<()> {
-        self.connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        self.connection.pragma_update(None, "journal_mode", "WAL")?;
-        self.connection.pragma_update(None, "synchronous", "FULL")?;
-        self.connection.pragma_update(None, "cache_size", -65_536)?;
-        self.connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
-        self.connection.set_prepared_statement_cache_capacity(32);
-        let transaction = self.connection.transaction()?;
-        let version: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        let n_tables: u32 =
-            transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if version == 0 && n_tables == 0 {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        }
-        transaction.commit()
-    }
-
-    fn check_version(&self) -> Result<(), StoreError> {
-        let found: u32 = self
-            .connection
-            .query_row("PRAGMA user_version", [], |row| row.get(0))
-            .map_err(|error| open_error(&self.path, &error))?;
-        let what = self.path.display().to_string();
-        match found {
-            SCHEMA_VERSION => Ok(()),
-            0 => Err(StoreError::Damaged {
-                path: self.path.clone(),
-                problem: "it holds tables of another program".to_owned(),
-            }),
-            found => Err(StoreError::NewerFormat { what, found, known: SCHEMA_VERSION }),
-        }
     }
 
     fn read_meta(&mut self) -> Result<(), StoreError> {
@@ -177,7 +115,9 @@ impl SqliteStore {
         let mut keys = Vec::new();
         for row in rows {
             let (key, body) = row.map_err(failed)?;
-            let record = KeyRecord::decode(&body, || format!("idempotency key {key:?}"))?;
+            let record = KeyRecord::decode(&body, || {
+                format!("idempotency key {key:?} in {}", self.path.display())
+            })?;
             keys.push(KeyRecord { key, ..record });
         }
         Ok(keys)
@@ -212,7 +152,7 @@ impl Store for SqliteStore {
         let term = Term(self.term.0 + 1);
         self.connection
             .execute("UPDATE meta SET value = ? WHERE name = 'term'", [term.0 as i64])
-            .map_err(|error| write_error(&error))?;
+            .map_err(|error| open_error(&self.path, &error))?;
         self.term = term;
         Ok(term)
     }
@@ -222,11 +162,12 @@ impl Store for SqliteStore {
             return Err(StoreError::OldTerm { ours: term, current: self.term });
         }
         let coalesced = Coalesced::of(records);
-        let mut last = self.last;
-        let transaction = self.connection.transaction().map_err(|error| write_error(&error))?;
-        write_all(&transaction, &coalesced, &mut last, self.last)
+        let last = self.last.after(&coalesced);
+        let transaction =
+            self.connection.transaction().map_err(|error| write_error(&self.path, &error))?;
+        write_all(&transaction, &coalesced, last, self.last)
             .and_then(|()| transaction.commit())
-            .map_err(|error| write_error(&error))?;
+            .map_err(|error| write_error(&self.path, &error))?;
         self.last = last;
         Ok(())
     }
@@ -235,7 +176,7 @@ impl Store for SqliteStore {
 fn write_all(
     transaction: &Transaction,
     coalesced: &Coalesced,
-    last: &mut LastIds,
+    last: LastIds,
     known: LastIds,
 ) -> rusqlite::Result<()> {
     let mut body = Vec::new();
@@ -270,7 +211,6 @@ fn write_all(
             }
         }
     }
-    note_last_ids(coalesced, last);
     for (name, value, before) in [
         ("last_job", last.job, known.job),
         ("last_task", last.task, known.task),
@@ -283,12 +223,6 @@ fn write_all(
         }
     }
     Ok(())
-}
-
-fn note_last_ids(coalesced: &Coalesced, last: &mut LastIds) {
-    last.job = coalesced.jobs.iter().map(|(id, _)| id.0).fold(last.job, u64::max);
-    last.task = coalesced.tasks.iter().map(|(id, _)| id.0).fold(last.task, u64::max);
-    last.worker = coalesced.workers.iter().map(|(id, _)| id.0).fold(last.worker, u32::max);
 }
 
 fn write_rows<'a, T: Stored + 'a>(
@@ -325,6 +259,12 @@ fn open_error(path: &Path, error: &rusqlite::Error) -> StoreError {
     }
 }
 
-fn write_error(error: &rusqlite::Error) -> StoreError {
-    StoreError::Write { problem: error.to_string() }
+/// Damage does not heal; everything else may: a full disk, a read-only mount, a bad cable.
+fn write_error(path: &Path, error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            StoreError::Damaged { path: path.to_owned(), problem: error.to_string() }
+        }
+        _ => StoreError::Write { problem: error.to_string() },
+    }
 }

@@ -42,7 +42,7 @@ pub enum StoreError {
          use the newer build that wrote it"
     )]
     NewerFormat { what: String, found: u32, known: u32 },
-    #[error("{what} cannot be read: {problem}")]
+    #[error("{what} cannot be read: {problem}. Nothing was changed; restore a backup of the file")]
     Unreadable { what: String, problem: String },
     #[error("the term {ours:?} is over: another host has begun {current:?}")]
     OldTerm { ours: Term, current: Term },

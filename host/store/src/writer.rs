@@ -1,11 +1,12 @@
 //! The writer thread: takes batches in order, commits those that wait together, and calls back when
-//! they are durable. A failing store is tried again; nothing is dropped or reordered.
+//! they are durable. A failing store is tried again; nothing is dropped or reordered. Only when the
+//! host ends meanwhile is a store that fails given up, and then what waits was never released.
 
 use crate::store::{Store, StoreError};
 use pointsman_scheduler::{Record, Term};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,12 +24,15 @@ pub struct Health {
     last_error: Mutex<Option<(Instant, String)>>,
 }
 
-/// Handle of the thread. Dropping it flushes what was submitted, then ends the thread.
+/// Handle of the thread. Dropping it flushes what was submitted, then ends the thread; a store that
+/// goes on failing is given [`FLUSH_PATIENCE`] for that.
 #[derive(Debug)]
 pub struct StoreWriter<T> {
     sender: Option<SyncSender<Batch<T>>>,
     thread: Option<JoinHandle<()>>,
     health: Arc<Health>,
+    /// Set when the handle is dropped.
+    give_up_at: Arc<OnceLock<Instant>>,
 }
 
 /// Batches waiting at most; more block the submitter.
@@ -37,6 +41,8 @@ const MAX_WAITING: usize = 64;
 const MAX_RECORDS: usize = 50_000;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
+/// How long a failing store is tried for after the handle was dropped.
+pub const FLUSH_PATIENCE: Duration = Duration::from_secs(3);
 
 impl Health {
     pub fn is_failing(&self) -> bool {
@@ -78,11 +84,13 @@ impl<T: Send + 'static> StoreWriter<T> {
     ) -> std::io::Result<StoreWriter<T>> {
         let (sender, receiver) = sync_channel(MAX_WAITING);
         let health = Arc::new(Health::default());
-        let thread_health = health.clone();
-        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
-            run(store, term, &receiver, &thread_health, on_durable);
-        })?;
-        Ok(StoreWriter { sender: Some(sender), thread: Some(thread), health })
+        let give_up_at = Arc::new(OnceLock::new());
+        let committer =
+            Committer { store, term, health: health.clone(), give_up_at: give_up_at.clone() };
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || run(committer, &receiver, on_durable))?;
+        Ok(StoreWriter { sender: Some(sender), thread: Some(thread), health, give_up_at })
     }
 
     pub fn health(&self) -> Arc<Health> {
@@ -107,20 +115,29 @@ impl<T: Send + 'static> StoreWriter<T> {
 
 impl<T> Drop for StoreWriter<T> {
     fn drop(&mut self) {
+        self.give_up_at.get_or_init(|| Instant::now() + FLUSH_PATIENCE);
         drop(self.sender.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the store's thread panicked");
+        if let Some(thread) = self.thread.take() {
+            // It may be waiting for the next try.
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("the store's thread panicked");
+            }
         }
     }
 }
 
-fn run<T>(
-    mut store: Box<dyn Store>,
+/// What the thread owns.
+struct Committer {
+    store: Box<dyn Store>,
     term: Term,
+    health: Arc<Health>,
+    give_up_at: Arc<OnceLock<Instant>>,
+}
+
+fn run<T>(
+    mut committer: Committer,
     receiver: &Receiver<Batch<T>>,
-    health: &Health,
     mut on_durable: impl FnMut(Vec<Batch<T>>),
 ) {
     while let Ok(first) = receiver.recv() {
@@ -132,34 +149,60 @@ fn run<T>(
             n_records += batch.records.len();
             batches.push(batch);
         }
-        commit(store.as_mut(), term, &batches, health);
+        let records: Vec<&Record> = batches.iter().flat_map(|batch| &batch.records).collect();
+        if !committer.commit(&records) {
+            let n_batches = batches.len() + receiver.try_iter().count();
+            tracing::error!(n_batches, "ended without having stored, nor released, what waited");
+            return;
+        }
         on_durable(batches);
     }
 }
 
-/// Tries until it works.
-fn commit<T>(store: &mut dyn Store, term: Term, batches: &[Batch<T>], health: &Health) {
-    let records: Vec<&Record> = batches.iter().flat_map(|batch| &batch.records).collect();
-    if records.is_empty() {
-        return;
-    }
-    let mut delay = FIRST_RETRY;
-    loop {
-        match store.commit(term, &records) {
-            Ok(()) => {
-                if health.is_failing() {
+impl Committer {
+    /// Tries until it works. False: it did not, and the host ends.
+    fn commit(&mut self, records: &[&Record]) -> bool {
+        if records.is_empty() {
+            return true;
+        }
+        let mut delay = FIRST_RETRY;
+        loop {
+            let Err(error) = self.store.commit(self.term, records) else {
+                if self.health.is_failing() {
                     tracing::info!("the store works again");
                 }
-                health.note_success();
-                return;
-            }
-            Err(error) => {
+                self.health.note_success();
+                return true;
+            };
+            self.health.note_failure(&error);
+            let goes_on = if error.is_retryable() {
                 tracing::error!(%error, retry_in_ms = delay.as_millis() as u64, "failed to commit");
-                health.note_failure(&error);
-                // The one place that waits for the disk; the driver goes on reading.
-                std::thread::sleep(delay);
-                delay = (delay * 2).min(LAST_RETRY);
+                self.wait(delay)
+            } else {
+                tracing::error!(%error, "failed to commit for good; the host has to be restarted");
+                self.wait_for_the_end();
+                false
+            };
+            if !goes_on {
+                return false;
             }
+            delay = (delay * 2).min(LAST_RETRY);
+        }
+    }
+
+    /// Waits before the next try. False: the time for trying is over. This is the one place that
+    /// waits for the disk; the driver goes on reading.
+    fn wait(&self, delay: Duration) -> bool {
+        let time_left =
+            || self.give_up_at.get().map(|at| at.saturating_duration_since(Instant::now()));
+        std::thread::park_timeout(time_left().map_or(delay, |left| left.min(delay)));
+        time_left() != Some(Duration::ZERO)
+    }
+
+    /// Keeps what cannot be stored, unreleased, until the handle is dropped.
+    fn wait_for_the_end(&self) {
+        while self.give_up_at.get().is_none() {
+            std::thread::park();
         }
     }
 }

@@ -1,0 +1,10 @@
+//! What a store promises, on every backend; and what it does when files, disks and processes fail.
+
+mod conformance;
+mod crash;
+mod damage;
+mod format;
+mod full_disk;
+mod histories;
+mod samples;
+mod writer;
