@@ -94,7 +94,7 @@ pub(crate) fn description(manifest: &Manifest) -> &str {
 const SCORING_KEYS: &[&str] =
     &["description", "needs-worker", "needs-task", "node-local", "banded"];
 const QUEUE_KEYS: &[&str] =
-    &["description", "needs-task", "time-dependent", "interval-ms", "discipline", "group-by"];
+    &["description", "needs-task", "time-dependent", "interval-ms", "discipline"];
 const RESCHEDULING_KEYS: &[&str] = &["description", "needs-worker", "needs-task", "interval-ms"];
 
 /// Measurements come with each worker's sync; more often there is nothing new to see.
@@ -153,7 +153,6 @@ pub(crate) fn profile(
                 needs_task,
                 refresh: is_time_dependent.then(|| interval.unwrap_or(DEFAULT_REFRESH)),
                 discipline: properties.discipline()?,
-                group_by: properties.group_by()?,
             }))
         }
         // Without task columns `on-worker` still tells the rows apart.
@@ -280,17 +279,5 @@ impl<'a> Properties<'a> {
                 expected: "write greedy, strict or backfill",
             }),
         }
-    }
-
-    fn group_by(&self) -> Result<Option<TaskColumn>, ManifestError> {
-        let Some(name) = self.get("group-by") else {
-            return Ok(None);
-        };
-        TaskColumn::find(name).map(Some).ok_or_else(|| ManifestError::UnknownColumn {
-            key: "group-by",
-            kind: "task",
-            column: name.to_owned(),
-            hint: hint(name, task_names()),
-        })
     }
 }

@@ -118,7 +118,6 @@ impl NativeQueue {
             needs_task,
             refresh: None,
             discipline: Some(discipline),
-            group_by: None,
         }
     }
 

@@ -52,8 +52,6 @@ pub struct QueueProfile {
     /// Ranks change with time: refresh them this often.
     pub refresh: Option<Duration>,
     pub discipline: Option<Discipline>,
-    /// Order by rank within a group of equal values of this column, heads re-ranked after a start.
-    pub group_by: Option<TaskColumn>,
 }
 
 /// The policy that serves `rescheduling` now.

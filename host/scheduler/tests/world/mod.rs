@@ -83,7 +83,6 @@ impl Policies for PlainPolicies {
             needs_task: vec![TaskColumn::InheritedPriority, TaskColumn::ReadySinceMs],
             refresh: None,
             discipline: Some(self.discipline),
-            group_by: None,
         })
     }
 
