@@ -179,6 +179,15 @@ impl Client {
     }
 }
 
+/// A name as one segment of a path.
+pub fn segment(name: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    name.bytes().map(encode).collect()
+}
+
 /// The token in a file, without the white space around it.
 ///
 /// # Errors

@@ -138,7 +138,7 @@ async fn follow(
             return Err(anyhow!("the job has not ended after {PATIENCE:?}: {counts}").into());
         }
         tokio::time::sleep(LOOK_EVERY).await;
-        view = waiting::patient_get(client, &path, &[], Some(&progress)).await?.read()?;
+        view = waiting::patient_get(client, &path, Some(&progress)).await?.read()?;
     }
     progress.update(view.counts);
     progress.finish();

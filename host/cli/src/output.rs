@@ -134,12 +134,14 @@ impl Table {
         let mut text = String::new();
         for row in &self.rows {
             for (column, (colour, cell)) in row.iter().enumerate() {
-                let is_last = column + 1 == row.len();
+                let rest = &row[column + 1..];
+                let is_last = rest.iter().all(|(_, cell)| cell.is_empty());
                 text.push_str(&output.paint(*colour, cell));
-                if !is_last {
-                    let pad = widths[column] - cell.chars().count() + 2;
-                    text.extend(std::iter::repeat_n(' ', pad));
+                if is_last {
+                    break;
                 }
+                let pad = widths[column] - cell.chars().count() + 2;
+                text.extend(std::iter::repeat_n(' ', pad));
             }
             text.push('\n');
         }

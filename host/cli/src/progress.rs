@@ -4,24 +4,30 @@ use crate::shown;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pointsman_protocol::api::Counts;
 use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Lines at most this often.
+const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// Shown on standard error, so that standard output holds results only.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
     last: String,
+    told: Instant,
 }
 
 impl Progress {
     pub fn of_job(name: &str, n_tasks: u64) -> Progress {
         if !std::io::stderr().is_terminal() {
-            return Progress { bar: None, last: String::new() };
+            let told = Instant::now();
+            return Progress { bar: None, last: String::new(), told };
         }
         let bar = ProgressBar::with_draw_target(Some(n_tasks), ProgressDrawTarget::stderr());
         let style = "{prefix} {bar:30.green} {pos}/{len} {elapsed} {wide_msg}";
         bar.set_style(ProgressStyle::with_template(style).expect("the template is well-formed"));
         bar.set_prefix(name.to_owned());
-        Progress { bar: Some(bar), last: String::new() }
+        Progress { bar: Some(bar), last: String::new(), told: Instant::now() }
     }
 
     pub fn update(&mut self, counts: Counts) {
@@ -34,13 +40,14 @@ impl Progress {
                     counts.running, counts.pending, counts.failed
                 ));
             }
-            None if text != self.last => {
+            None if text != self.last && self.told.elapsed() >= LINE_EVERY => {
                 // Progress that cannot be shown is no reason to stop.
                 let _ = writeln!(std::io::stderr(), "{text}");
+                self.told = Instant::now();
+                self.last = text;
             }
             None => {}
         }
-        self.last = text;
     }
 
     /// A line above the bar.

@@ -68,7 +68,8 @@ impl Site {
 
     fn worker(&self, name: &str) -> Process {
         let data_dir = self.folder.path().join(name);
-        let args = ["worker", "--host", &self.base, "--name", name, "--cpu", "4", "--memory", "4GB"];
+        let args =
+            ["worker", "--host", &self.base, "--name", name, "--cpu", "4", "--memory", "4GB"];
         let data_dir = ["--data-dir", data_dir.to_str().unwrap()];
         spawn(self.folder.path(), &format!("{name}.log"), &[&args[..], &data_dir[..]].concat())
     }

@@ -4,6 +4,7 @@ use crate::client::{Client, Connection};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use pointsman_protocol::api::{CancelJobResponse, CancelTaskResponse};
+use pointsman_scheduler::ids::{JobId, TaskId};
 
 /// Cancel a task or a job
 #[derive(Debug, clap::Args)]
@@ -14,13 +15,13 @@ pub struct Args {
 
 pub fn cancel(args: &Args, connection: &Connection, output: Output) -> Result<Exit, Failure> {
     let id = &args.id;
-    let kind = match id.chars().next() {
-        Some('j') => "jobs",
-        Some('t') => "tasks",
-        _ => {
-            let problem = "is neither a task like t12 nor a job like j3";
-            return Err(Failure::usage(format!("{id:?} {problem}")));
-        }
+    let kind = if id.parse::<JobId>().is_ok() {
+        "jobs"
+    } else if id.parse::<TaskId>().is_ok() {
+        "tasks"
+    } else {
+        let problem = "is neither a task like t12 nor a job like j3";
+        return Err(Failure::usage(format!("{id:?} {problem}")));
     };
     let client = Client::new(connection)?;
     crate::with_runtime(async {

@@ -5,12 +5,13 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Colour, Output, Table};
 use crate::shown;
 use pointsman_protocol::api::{ExplanationView, VerdictView};
+use pointsman_scheduler::ids::TaskId;
 
 /// Tell why a task waits, or where it could run
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Like t12
-    task: String,
+    task: TaskId,
 }
 
 pub fn explain(args: &Args, connection: &Connection, output: Output) -> Result<Exit, Failure> {

@@ -3,8 +3,10 @@
 use crate::client::{Client, Connection};
 use crate::exit::{Exit, Failure};
 use crate::output::print_bytes;
+use crate::waiting;
 use anyhow::Context;
 use pointsman_protocol::api::TaskView;
+use pointsman_scheduler::ids::TaskId;
 use std::io::Write;
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Like t12
-    task: String,
+    task: TaskId,
     /// Go on until the task has ended, over its attempts
     #[arg(short, long)]
     follow: bool,
@@ -48,9 +50,9 @@ pub fn logs(args: &Args, connection: &Connection) -> Result<Exit, Failure> {
     };
     crate::with_runtime(async {
         match (args.follow, args.attempt) {
-            (true, None) => follow_into(&client, &args.task, stream, print).await?,
+            (true, None) => follow_into(&client, args.task, stream, print).await?,
             (follows, attempt) => {
-                copy(&client, &args.task, attempt, stream, follows, print).await?;
+                copy(&client, args.task, attempt, stream, follows, print).await?;
             }
         }
         Ok(Exit::Ok)
@@ -58,7 +60,7 @@ pub fn logs(args: &Args, connection: &Connection) -> Result<Exit, Failure> {
 }
 
 /// Copies a stream to the one of the same name until the task has ended.
-pub async fn follow(client: &Client, task: &str, stream: Stream) -> Result<(), Failure> {
+pub async fn follow(client: &Client, task: TaskId, stream: Stream) -> Result<(), Failure> {
     follow_into(client, task, stream, |bytes| {
         match stream {
             Stream::Stdout => print_bytes(bytes),
@@ -75,13 +77,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// One attempt after the other: each has its own output, beginning at 0.
 async fn follow_into(
     client: &Client,
-    task: &str,
+    task: TaskId,
     stream: Stream,
     mut write: impl FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    let path = format!("/v1/tasks/{task}");
+    let mut view: TaskView = client.read(&path, &[]).await?;
     let mut last_copied = 0;
     loop {
-        let view: TaskView = client.read(&format!("/v1/tasks/{task}"), &[]).await?;
         let next = view.attempts.iter().find(|attempt| attempt.number > last_copied);
         match next.map(|attempt| attempt.number) {
             Some(number) => {
@@ -91,13 +94,14 @@ async fn follow_into(
             None if view.state.is_terminal() => return Ok(()),
             None => tokio::time::sleep(LOOK_EVERY).await,
         }
+        view = waiting::patient_get(client, &path, None).await?.read()?;
     }
 }
 
 /// One attempt's stream: what is there, or with `follows` all until it has ended.
 async fn copy(
     client: &Client,
-    task: &str,
+    task: TaskId,
     attempt: Option<u32>,
     stream: Stream,
     follows: bool,
@@ -112,14 +116,18 @@ async fn copy(
         if follows {
             query.push(("follow", "true"));
         }
-        let response = client.get_response(&path, &query).await?;
+        let ask = async || client.get_response(&path, &query).await;
+        let response = if follows { waiting::patiently(ask, None).await? } else { ask().await? };
         let header = |name: &str| {
             let value = response.headers().get(name).and_then(|value| value.to_str().ok());
             value.map(str::to_owned).with_context(|| format!("the answer lacks the header {name}"))
         };
         let next = header("pointsman-log-offset")?;
         let is_complete = header("pointsman-log-complete")? == "true";
-        let bytes = response.bytes().await.context("the connection broke off")?;
+        let Ok(bytes) = response.bytes().await else {
+            // The same piece again, or an error that says why not.
+            continue;
+        };
         write(&bytes)?;
         if is_complete || (bytes.is_empty() && !follows) {
             return Ok(());

@@ -64,7 +64,7 @@ fn tell(policies: &PoliciesView, output: Output) {
     let mut table = Table::new(&headings);
     let micros = |us: Option<f64>| shown::or_dash(us.map(|us| format!("{us:.0} µs")));
     for policy in &policies.slots {
-        let colour = if policy.state == "active" { Colour::Green } else { Colour::Yellow };
+        let colour = if policy.state == "serving" { Colour::Green } else { Colour::Yellow };
         table.row([
             (Colour::Plain, policy.slot.to_string()),
             (Colour::Plain, format!("{} {}", policy.name, policy.version).trim_end().to_owned()),

@@ -1,6 +1,6 @@
 //! `pointsman queues`: what waits where, and pausing.
 
-use crate::client::{Client, Connection};
+use crate::client::{Client, Connection, segment};
 use crate::exit::{Exit, Failure};
 use crate::output::{Colour, Output, Table};
 use crate::shown;
@@ -29,7 +29,7 @@ pub fn queues(args: &Args, connection: &Connection, output: Output) -> Result<Ex
             Some(Action::Pause { name }) => (name, "pause", "is paused"),
             Some(Action::Resume { name }) => (name, "resume", "goes on"),
         };
-        client.post(&format!("/v1/queues/{name}/{word}")).await?;
+        client.post(&format!("/v1/queues/{}/{word}", segment(name))).await?;
         if !output.json {
             output.line(format!("{name} {told}"));
         }

@@ -4,12 +4,13 @@ use crate::client::{Client, Connection};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use pointsman_protocol::api::RetryResponse;
+use pointsman_scheduler::ids::TaskId;
 
 /// Run a task that failed once more, and what was skipped because of it
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Like t12
-    task: String,
+    task: TaskId,
 }
 
 pub fn retry(args: &Args, connection: &Connection, output: Output) -> Result<Exit, Failure> {

@@ -1,17 +1,22 @@
 //! `pointsman run`: one script from the command line, with its output, to its end.
 
 use super::logs::{self, Stream};
+use super::serve::end_asked;
 use super::submit::{first_task, new_key, outcome, send};
 use crate::client::{Client, Connection};
 use crate::exit::{BadInput, Exit, Failure};
 use crate::output::Output;
 use crate::waiting;
+use anyhow::anyhow;
 use pointsman_protocol::api::{SubmitResponse, WireTaskState};
 use pointsman_protocol::submission::Submission;
+use pointsman_scheduler::ids::TaskId;
 use serde_json::{Map, Value, json};
 use std::io::Write;
 
-/// Run one script, show its output, and exit with 1 if it did not succeed
+/// Run one script and show its output; exit with 1 if it did not succeed
+///
+/// Interrupting it cancels the task.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Run by /bin/sh -c on a worker
@@ -46,22 +51,32 @@ pub fn run(args: Args, connection: &Connection, output: Output) -> Result<Exit, 
     crate::with_runtime(async {
         let response: SubmitResponse = send(&client, &json, &key).await?.read()?;
         let id = first_task(&response)?;
-        if !output.json {
-            let (out, err) = tokio::join!(
-                logs::follow(&client, &id, Stream::Stdout),
-                logs::follow(&client, &id, Stream::Stderr)
-            );
-            out.and(err)?;
+        tokio::select! {
+            ended = follow(&client, id, output) => ended,
+            () = end_asked()? => {
+                client.post(&format!("/v1/tasks/{id}/cancel")).await?;
+                Err(anyhow!("interrupted; {id} is cancelled").into())
+            }
         }
-        let (answer, view) = waiting::task(&client, &id).await?;
-        if output.json {
-            output.raw(&answer.text);
-        } else if let Some(why) = &view.end_reason {
-            // Standard output is the script's.
-            writeln!(std::io::stderr(), "{id} {}: {}", view.state, why.text)?;
-        }
-        Ok(outcome(view.state == WireTaskState::Succeeded))
     })
+}
+
+async fn follow(client: &Client, id: TaskId, output: Output) -> Result<Exit, Failure> {
+    if !output.json {
+        let (out, err) = tokio::join!(
+            logs::follow(client, id, Stream::Stdout),
+            logs::follow(client, id, Stream::Stderr)
+        );
+        out.and(err)?;
+    }
+    let (answer, view) = waiting::task(client, id).await?;
+    if output.json {
+        output.raw(&answer.text);
+    } else if let Some(why) = &view.end_reason {
+        // Standard output is the script's.
+        writeln!(std::io::stderr(), "{id} {}: {}", view.state, why.text)?;
+    }
+    Ok(outcome(view.state == WireTaskState::Succeeded))
 }
 
 fn submission(args: Args, key: &str) -> Value {

@@ -6,6 +6,7 @@ use crate::output::{Colour, Output, Table};
 use crate::shown;
 use pointsman_protocol::api::{JobView, Page, StatusView, TaskView, WireJobState};
 use pointsman_protocol::timestamp::Timestamp;
+use pointsman_scheduler::ids::JobId;
 use std::time::Duration;
 
 /// Show what runs where and what waits
@@ -16,7 +17,7 @@ pub struct Args {
     watch: bool,
     /// One job with its tasks, like j3
     #[arg(long, value_name = "ID")]
-    job: Option<String>,
+    job: Option<JobId>,
 }
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -26,14 +27,22 @@ const ROWS_SHOWN: usize = 40;
 pub fn status(args: &Args, connection: &Connection, output: Output) -> Result<Exit, Failure> {
     let client = Client::new(connection)?;
     crate::with_runtime(async {
+        let mut has_begun = false;
         loop {
-            let has_ended = match &args.job {
-                Some(job) => show_job(&client, job, args.watch, output).await?,
-                None => show_all(&client, args.watch, output).await?,
+            let shown = match args.job {
+                Some(job) => show_job(&client, &job.to_string(), args.watch, output).await,
+                None => show_all(&client, args.watch, output).await,
             };
-            if !args.watch || has_ended {
-                return Ok(Exit::Ok);
+            match shown {
+                // A host that restarts is looked at again.
+                Err(failure) if has_begun && failure.exit == Exit::Unreachable => {
+                    output.tell_failure(&failure);
+                }
+                Err(failure) => return Err(failure),
+                Ok(has_ended) if has_ended || !args.watch => return Ok(Exit::Ok),
+                Ok(_) => {}
             }
+            has_begun = true;
             tokio::time::sleep(LOOK_EVERY).await;
         }
     })
@@ -63,7 +72,8 @@ async fn show_all(client: &Client, watches: bool, output: Output) -> Result<bool
     if status.tasks.is_empty() {
         return Ok(false);
     }
-    let mut table = Table::new(&["TASK", "STATUS", "LAST HEARTBEAT", "WORKER", "PROGRESS", "NAME"]);
+    let mut table =
+        Table::new(&["TASK", "STATUS", "LAST HEARTBEAT", "WORKER", "PROGRESS", "NAME", "WHY"]);
     for row in status.tasks.iter().take(ROWS_SHOWN) {
         let worker = row.worker_name.clone().or(row.worker.map(|id| id.to_string()));
         let heartbeat = row.last_heartbeat.map(|then| shown::ago(then, status.at));
@@ -74,6 +84,7 @@ async fn show_all(client: &Client, watches: bool, output: Output) -> Result<bool
             (row.worker_state.map_or(Colour::Plain, shown::worker_colour), shown::or_dash(worker)),
             (Colour::Plain, shown::percent(row.progress)),
             (Colour::Plain, row.name.clone()),
+            (Colour::Grey, row.reason.clone().unwrap_or_default()),
         ]);
     }
     output.table(&table);

@@ -9,6 +9,7 @@ use pointsman_protocol::api::{
     JobView, Page, SubmitResponse, TaskView, WireJobState, WireTaskState,
 };
 use pointsman_protocol::submission::Submission;
+use pointsman_scheduler::ids::TaskId;
 use reqwest::Method;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ pub fn submit(args: Args, connection: &Connection, output: Output) -> Result<Exi
             Submission::Job(_) => wait_for_job(&client, &response.job.to_string(), output).await,
             Submission::Task(_) => {
                 let id = first_task(&response)?;
-                let (answer, view) = waiting::task(&client, &id).await?;
+                let (answer, view) = waiting::task(&client, id).await?;
                 if output.json {
                     output.raw(&answer.text);
                 } else {
@@ -113,9 +114,9 @@ pub async fn send(client: &Client, json: &str, key: &str) -> Result<Answer, Fail
     }
 }
 
-pub fn first_task(response: &SubmitResponse) -> Result<String, Failure> {
+pub fn first_task(response: &SubmitResponse) -> Result<TaskId, Failure> {
     let first = response.tasks.first().context("the host's answer names no task")?;
-    Ok(first.id.to_string())
+    Ok(first.id)
 }
 
 fn tell_submitted(submission: &Submission, response: &SubmitResponse, output: Output) {

@@ -5,6 +5,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Colour, Output, Table};
 use crate::shown;
 use pointsman_protocol::api::WorkerView;
+use pointsman_scheduler::ids::WorkerId;
 
 /// List workers, or set one aside
 #[derive(Debug, clap::Args)]
@@ -18,12 +19,12 @@ enum Action {
     /// Give it no new work; what it runs goes on
     Drain {
         /// Like w2
-        id: String,
+        id: WorkerId,
     },
     /// Give it work again
     Resume {
         /// Like w2
-        id: String,
+        id: WorkerId,
     },
 }
 

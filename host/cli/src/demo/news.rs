@@ -3,7 +3,7 @@
 use crate::client::Client;
 use futures_util::StreamExt;
 use pointsman_protocol::api::{WireTaskState, WireWorkerState};
-use pointsman_protocol::events::{EventBody, PolicyChange, PublicEvent};
+use pointsman_protocol::events::{EventBody, PolicyChange, PublicEvent, Snapshot};
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -37,9 +37,13 @@ impl News {
                 text.extend_from_slice(&piece);
                 while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
                     let line: Vec<u8> = text.drain(..=end).collect();
-                    let event = line.strip_prefix(b"data: ");
-                    // The snapshot is no event, and what is unknown here is not shown.
-                    let event = event.and_then(|json| serde_json::from_slice(json).ok());
+                    let Some(json) = line.strip_prefix(b"data: ") else { continue };
+                    if let Ok(snapshot) = serde_json::from_slice::<Snapshot>(json) {
+                        known.begin(&snapshot);
+                        continue;
+                    }
+                    // What is unknown here is not shown.
+                    let event = serde_json::from_slice(json).ok();
                     let told = event.and_then(|event: PublicEvent| known.tell(&event.body));
                     if told.is_some_and(|told| sender.send(timed(begun, &told)).is_err()) {
                         return;
@@ -57,6 +61,14 @@ impl News {
 }
 
 impl Known {
+    fn begin(&mut self, snapshot: &Snapshot) {
+        for worker in &snapshot.workers {
+            let id = u64::from(worker.id.0);
+            self.names.insert(id, worker.name.clone());
+            self.workers.insert(id, worker.state);
+        }
+    }
+
     fn tell(&mut self, body: &EventBody) -> Option<String> {
         match body {
             EventBody::Policy { slot, change, policy, reason } => {

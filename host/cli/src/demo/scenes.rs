@@ -11,6 +11,7 @@ use pointsman_protocol::api::{
 };
 use pointsman_protocol::duration::parse_duration;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Parts of the tasks that have succeeded.
@@ -138,7 +139,14 @@ impl Scenes {
 
     fn note_generations(&mut self, policies: &PoliciesView) {
         for policy in &policies.slots {
-            let name = format!("{} {} from {}", policy.name, policy.version, policy.source);
+            let source = Path::new(&policy.source);
+            let folder = source.parent().and_then(Path::file_name);
+            // The path of a file without what leads to the folder of policies.
+            let source = match (folder, source.file_name()) {
+                (Some(folder), Some(file)) => Path::new(folder).join(file),
+                (None, _) | (_, None) => source.to_owned(),
+            };
+            let name = format!("{} {}, {}", policy.name, policy.version, source.display());
             self.acts.generations.insert((policy.slot, policy.generation), name);
         }
     }

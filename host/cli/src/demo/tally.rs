@@ -61,7 +61,8 @@ impl Tally {
         workflow: &str,
     ) -> Result<Tally, Failure> {
         let tasks = whole_tasks(client, &job.id.to_string()).await?;
-        let workers: Vec<WorkerView> = client.read("/v1/workers", &[]).await?;
+        let mut workers: Vec<WorkerView> = client.read("/v1/workers", &[]).await?;
+        workers.sort_by(|one, other| one.name.cmp(&other.name));
         let attempts = || tasks.iter().flat_map(|task| &task.attempts);
         let is_lost = |attempt: &&AttemptView| kind(attempt) == Some("worker_lost");
         let n_moved = tasks
