@@ -24,7 +24,7 @@ impl Progress {
             return Progress { bar: None, last: String::new(), told };
         }
         let bar = ProgressBar::with_draw_target(Some(n_tasks), ProgressDrawTarget::stderr());
-        let style = "{prefix} {bar:30.green} {pos}/{len} {elapsed} {wide_msg}";
+        let style = "{prefix} {bar:24.green} {pos}/{len} {elapsed} {wide_msg}";
         bar.set_style(ProgressStyle::with_template(style).expect("the template is well-formed"));
         bar.set_prefix(name.to_owned());
         Progress { bar: Some(bar), last: String::new(), told: Instant::now() }

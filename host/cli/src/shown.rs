@@ -51,6 +51,10 @@ pub fn counts(counts: Counts) -> String {
     }
 }
 
+pub fn n_tasks(n: u32) -> String {
+    if n == 1 { "1 task".to_owned() } else { format!("{n} tasks") }
+}
+
 /// Tasks that need nothing more.
 pub fn n_ended(counts: Counts) -> u64 {
     counts.succeeded + counts.failed + counts.skipped + counts.cancelled

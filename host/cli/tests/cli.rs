@@ -206,7 +206,7 @@ fn a_task_that_waits_is_explained_and_can_be_cancelled_and_retried() {
     let ended = site.run(&["cancel", &large]);
     assert!(ended.out.contains("CANCELLED"), "{}", ended.out);
     let ended = site.run(&["retry", &large]);
-    assert!(ended.out.contains("1 tasks run again"), "{}", ended.out);
+    assert!(ended.out.contains("1 task to run again"), "{}", ended.out);
     assert_eq!(site.run(&["cancel", &large]).code, 0);
     for refused in [["explain", "t999"], ["logs", "t999"], ["retry", "t999"], ["cancel", "j999"]] {
         let ended = site.run(&refused);

@@ -3,6 +3,7 @@
 use crate::client::{Client, Connection};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::shown;
 use pointsman_protocol::api::{CancelJobResponse, CancelTaskResponse};
 use pointsman_scheduler::ids::{JobId, TaskId};
 
@@ -30,8 +31,8 @@ pub fn cancel(args: &Args, connection: &Connection, output: Output) -> Result<Ex
             output.raw(&answer.text);
         } else if kind == "jobs" {
             let done: CancelJobResponse = answer.read()?;
-            let (n_cancelled, n_stopping) = (done.n_cancelled, done.n_stopping);
-            output.line(format!("{id}: {n_cancelled} tasks cancelled, {n_stopping} told to stop"));
+            let n_cancelled = shown::n_tasks(done.n_cancelled);
+            output.line(format!("{id}: {n_cancelled} cancelled, {} told to stop", done.n_stopping));
         } else {
             let done: CancelTaskResponse = answer.read()?;
             let what = if done.stopping { ", told to stop" } else { "" };

@@ -3,6 +3,7 @@
 use crate::client::{Client, Connection};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::shown;
 use pointsman_protocol::api::RetryResponse;
 use pointsman_scheduler::ids::TaskId;
 
@@ -21,7 +22,7 @@ pub fn retry(args: &Args, connection: &Connection, output: Output) -> Result<Exi
             output.raw(&answer.text);
         } else {
             let done: RetryResponse = answer.read()?;
-            output.line(format!("{}: {} tasks run again", args.task, done.n_revived));
+            output.line(format!("{}: {} to run again", args.task, shown::n_tasks(done.n_revived)));
         }
         Ok(Exit::Ok)
     })

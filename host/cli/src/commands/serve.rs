@@ -89,7 +89,7 @@ fn announce(address: SocketAddr) {
     let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
 }
 
-/// Done when SIGINT or SIGTERM arrives.
+/// Done when SIGINT or SIGTERM arrives. A second one ends the process at once.
 pub fn end_asked() -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -99,5 +99,12 @@ pub fn end_asked() -> Result<impl Future<Output = ()>, Failure> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            std::process::exit(Exit::NotSucceeded as i32);
+        });
     })
 }

@@ -61,7 +61,8 @@ pub fn submit(args: Args, connection: &Connection, output: Output) -> Result<Exi
 /// content: JSON begins with a bracket that TOML cannot begin a job with.
 fn read(path: &Path) -> Result<(Submission, String), Failure> {
     let mut text = String::new();
-    if path.as_os_str() == "-" {
+    let is_stdin = path.as_os_str() == "-";
+    if is_stdin {
         std::io::stdin().read_to_string(&mut text).context("failed to read standard input")
     } else {
         let read = std::fs::read_to_string(path).map(|read| text = read);
@@ -73,7 +74,7 @@ fn read(path: &Path) -> Result<(Submission, String), Failure> {
         Some("json") => false,
         _ => !text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']),
     };
-    let name = path.display().to_string();
+    let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
     if is_toml {
         let submission = Submission::from_toml(&text).with_context(|| name.clone()).bad_input()?;
         let value: toml::Value = toml::from_str(&text).with_context(|| name).bad_input()?;
