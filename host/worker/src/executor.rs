@@ -12,6 +12,7 @@ mod out_of_memory;
 mod output;
 mod proc_scan;
 mod process;
+mod simple_command;
 mod supervise;
 
 pub(crate) mod leftovers;
@@ -56,7 +57,7 @@ pub struct Execution {
     pub task_name: String,
     /// The job's id, `j3`.
     pub job: String,
-    /// Run by `/bin/sh -c`.
+    /// Run by `/bin/sh -c`; without the shell if it is one program with plain arguments.
     pub script: String,
     pub env: BTreeMap<String, String>,
     /// Absolute; `None`: a fresh folder, removed after the end.

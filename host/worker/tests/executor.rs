@@ -284,6 +284,34 @@ async fn a_script_too_long_for_an_argument_runs_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_program_runs_the_same_with_and_without_a_shell() {
+    let dir = tempfile::tempdir().expect("temp folder");
+    let program = dir.path().join("program");
+    // No first line that names an interpreter: the system cannot start it, the shell can.
+    std::fs::write(&program, "echo \"$#\" \"$PWD\"; exit 5\n").expect("writes");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).expect("made executable");
+    for script in [format!("{} a b", program.display()), format!("{} a 'b'", program.display())] {
+        let mut execution = execution(&script);
+        execution.workdir = Some("/tmp".to_owned());
+        let mut bench = Bench::new();
+        bench.run(execution);
+        let ended = bench.end().await;
+        assert_eq!(
+            (ended.text().as_str(), ended.outcome.clone()),
+            ("2 /tmp\n", Outcome::ExitCode(5))
+        );
+    }
+    for script in ["/usr/bin/env", "exec /usr/bin/env"] {
+        let text = run(script).await.text();
+        let mut names: Vec<_> = text.lines().filter_map(|line| line.split('=').next()).collect();
+        names.sort_unstable();
+        assert!(names.contains(&"PWD") && !names.contains(&"CARGO_MANIFEST_DIR"), "{names:?}");
+    }
+    check("/bin/kill -x", Outcome::ExitCode(1)).await;
+}
+
+#[tokio::test]
 async fn what_cannot_start_says_why() {
     let check = async |change: fn(&mut Execution), expect: &str| {
         let mut bench = Bench::new();

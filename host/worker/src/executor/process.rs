@@ -3,7 +3,7 @@
 //! Started without a hook between fork and exec, so that the standard library can spawn without
 //! copying the agent's memory map: forking a process of 200 MB takes ten times as long.
 
-use super::{Execution, Shared, Stream, environment};
+use super::{Execution, Shared, Stream, environment, simple_command};
 use crate::executor::output::Output;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -76,17 +76,28 @@ impl Process {
     /// The error says what could not be done and is meant for the submitter.
     pub fn start(shared: &Shared, execution: &Execution, files: &Files) -> Result<Process, String> {
         let workdir = working_folder(execution, files)?;
-        let mut command = Command::new("/bin/sh");
-        script_arguments(&mut command, execution, files)?;
-        let base = &shared.base_environment;
-        environment::set(&mut command, base, &shared.options, execution, &files.feedback);
-        command
-            .current_dir(workdir)
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let child = command.spawn().map_err(|error| not_spawned(&error))?;
+        let spawn = |mut command: Command| {
+            let base = &shared.base_environment;
+            environment::set(&mut command, base, &shared.options, execution, &files.feedback);
+            command
+                .env("PWD", workdir)
+                .current_dir(workdir)
+                .process_group(0)
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+        };
+        let without_shell = simple_command::words(&execution.script).and_then(|words| {
+            let mut command = Command::new(words[0]);
+            command.args(&words[1..]);
+            spawn(command).ok()
+        });
+        let child = match without_shell {
+            Some(child) => child,
+            // It also says in its own words why a program cannot be started.
+            None => spawn(shell(execution, files)?).map_err(|error| not_spawned(&error))?,
+        };
         Process::supervised(child).map_err(|(mut child, error)| {
             let _ = child.kill();
             let _ = child.wait();
@@ -190,15 +201,12 @@ fn working_folder<'a>(execution: &'a Execution, files: &'a Files) -> Result<&'a 
     }
 }
 
-fn script_arguments(
-    command: &mut Command,
-    execution: &Execution,
-    files: &Files,
-) -> Result<(), String> {
+fn shell(execution: &Execution, files: &Files) -> Result<Command, String> {
     let script = &execution.script;
     if script.contains('\0') {
         return Err("the script holds a NUL character".to_owned());
     }
+    let mut command = Command::new("/bin/sh");
     if script.len() > ARGUMENT_MAX {
         std::fs::write(&files.script, script)
             .map_err(|error| format!("failed to write {}: {error}", files.script.display()))?;
@@ -209,7 +217,7 @@ fn script_arguments(
     } else {
         command.arg("-c").arg(script);
     }
-    Ok(())
+    Ok(command)
 }
 
 fn not_spawned(error: &io::Error) -> String {
