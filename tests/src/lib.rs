@@ -1,1 +1,11 @@
-//! Tests of the whole: hosts, workers and policies together. This library is their harness.
+//! Tests of the whole: hosts, workers and policies together. This library is their harness, and
+//! that of the benchmarks.
+
+pub mod site;
+pub mod load;
+pub mod windows;
+pub mod soak;
+
+/// Small guests, as the policy engine's own tests make them.
+#[path = "../../host/policy/tests/suite/guests.rs"]
+pub mod guests;

@@ -1,4 +1,4 @@
-//! The project's tasks: `cargo xtask demo | test | bench | bless | lint`. Dependency-free, so that it
+//! The project's tasks: `cargo xtask demo | test | bench | soak | bless | lint`. Dependency-free, so that it
 //! builds in a second; makes sure that the WebAssembly target is there before anything needs it.
 
 use std::env;
@@ -8,6 +8,7 @@ const USAGE: &str = "\
 cargo xtask demo [--keep]      build, run a real workflow on three workers, swap policies meanwhile
 cargo xtask test [ARGS…]       every test; ARGS go to the test runner (for example a test's name)
 cargo xtask bench [NAME…]      benchmarks in release mode: inner, processes, decision; all without NAME
+cargo xtask soak [--swaps N]   replace policies under load, 10,000 times without N, and look at what that does
 cargo xtask bless              write generated files and snapshots anew; read the diff before you commit
 cargo xtask lint               rustfmt and clippy, as the tests expect them";
 
@@ -20,7 +21,8 @@ fn main() -> ExitCode {
     let outcome = match task.as_str() {
         "demo" => demo(&rest),
         "test" => test(&rest),
-        "bench" => bench(&rest),
+        "bench" => measure("bench", &rest),
+        "soak" => measure("soak", &rest),
         "bless" => bless(&rest),
         "lint" => lint(),
         "" | "help" | "--help" | "-h" => {
@@ -52,10 +54,11 @@ fn test(args: &[String]) -> Result<(), String> {
     }
 }
 
-fn bench(names: &[String]) -> Result<(), String> {
+/// Runs one of the measuring programs in release mode.
+fn measure(program: &str, args: &[String]) -> Result<(), String> {
     ensure_wasm_target()?;
-    let binaries = ["run", "--release", "--package", "pointsman-tests", "--bin", "bench", "--"];
-    run(cargo().args(binaries).args(names))
+    let release = ["run", "--release", "--package", "pointsman-tests", "--bin", program, "--"];
+    run(cargo().args(release).args(args))
 }
 
 fn bless(args: &[String]) -> Result<(), String> {

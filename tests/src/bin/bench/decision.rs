@@ -2,7 +2,6 @@
 //! The production scheduler, native policies against the standard ones in WebAssembly, in
 //! alternating rounds of one process.
 
-use crate::median;
 use pointsman_policy::{
     FixedPolicies, Limits, NativePolicies, NativeQueue, NativeScoring, OnFailure, PolicyHost,
     Source,
@@ -12,6 +11,7 @@ use pointsman_scheduler::record::Snapshot;
 use pointsman_scheduler::resources::Capacity;
 use pointsman_scheduler::spec::{JobSpec, TaskSpec};
 use pointsman_scheduler::*;
+use pointsman_tests::windows::median;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 //! acknowledge without running anything. Durable store on. From the first submission to the last
 //! success, submitter and workers on the same two cores.
 
-use crate::median;
-use crate::site::{Crew, Site, job};
+use pointsman_tests::site::{Crew, Site, job};
+use pointsman_tests::windows::median;
 use serde_json::{Value, json};
 use std::time::Instant;
 

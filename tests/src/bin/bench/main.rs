@@ -4,7 +4,6 @@
 mod decision;
 mod inner;
 mod processes;
-mod site;
 
 use serde_json::Value;
 use std::process::ExitCode;
@@ -37,10 +36,4 @@ fn keep(name: &str, numbers: &Value) {
         Ok(()) => println!("kept in {}", path.display()),
         Err(error) => eprintln!("not kept: {error}"),
     }
-}
-
-/// The middle one.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -1,7 +1,7 @@
 //! Real processes: `/bin/true`, as many as fit, through everything.
 
-use crate::median;
-use crate::site::{Crew, Site, job};
+use pointsman_tests::site::{Crew, Site, job};
+use pointsman_tests::windows::median;
 use serde_json::{Value, json};
 use std::time::Instant;
 

@@ -1,6 +1,6 @@
 //! A host with durable store and workers, all in this process, over real HTTP on loopback.
 
-use pointsman_protocol::api::StatusView;
+use pointsman_protocol::api::{PoliciesView, StatusView};
 use pointsman_protocol::worker::WireCapacity;
 use pointsman_server::config::Config;
 use pointsman_server::serve::{Host, ServeOptions};
@@ -22,24 +22,36 @@ pub struct Crew {
 
 impl Site {
     pub async fn start() -> Site {
+        Site::start_with("").await
+    }
+
+    /// With more TOML.
+    pub async fn start_with(toml: &str) -> Site {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\ndata_dir = {:?}\n[policies]\ndirectory = {:?}\n",
+            "[server]\nlisten = \"127.0.0.1:0\"\ndata_dir = {:?}\n[policies]\ndirectory = {:?}\n{toml}",
             folder.path().join("data"),
             folder.path().join("policies"),
         );
+        std::fs::create_dir(folder.path().join("policies")).expect("a policy folder");
         let config = Config::parse("bench.toml", &text).expect("a good configuration");
         let host = Host::start(ServeOptions { config, config_path: None }).await;
         Site { host: host.expect("the host starts"), http: reqwest::Client::new(), folder }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.host.address())
     }
 
     pub async fn hire(&self, crew: Crew) {
-        for index in 0..crew.n_workers {
-            let name = format!("w{index}");
+        let names: Vec<String> = (0..crew.n_workers).map(|index| format!("w{index}")).collect();
+        self.hire_as(&names, crew).await;
+    }
+
+    /// Starts one worker of each name, and waits until they are live.
+    pub async fn hire_as(&self, names: &[String], crew: Crew) {
+        let expected = self.status().await.n_workers_live + names.len() as u64;
+        for name in names {
             let options = WorkerOptions {
                 capacity: Some(WireCapacity {
                     cpu_milli: crew.cpus * 1000,
@@ -47,13 +59,28 @@ impl Site {
                     gpus: 0,
                 }),
                 no_execution: crew.no_execution,
-                ..WorkerOptions::new(&self.url(""), &name, self.folder.path().join(&name))
+                ..WorkerOptions::new(&self.url(""), name, self.folder.path().join(name))
             };
             tokio::spawn(run(options, std::future::pending()));
         }
-        while self.status().await.n_workers_live < crew.n_workers as u64 {
+        while self.status().await.n_workers_live < expected {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Drops a policy into the folder under this name, as a copy does: written aside, renamed over.
+    pub fn drop_in(&self, name: &str, bytes: &[u8]) {
+        let policies = self.folder.path().join("policies");
+        std::fs::write(policies.join("new"), bytes).expect("the folder is writable");
+        std::fs::rename(policies.join("new"), policies.join(name).with_extension("wasm"))
+            .expect("renamed over");
+    }
+
+    /// Makes the host look at its policy folder; what it found is in force in the answer.
+    pub async fn reload_policies(&self) -> PoliciesView {
+        let request = self.http.post(self.url("/v1/policies/reload")).json(&serde_json::json!({}));
+        let response = request.send().await.expect("the host answers");
+        response.json().await.expect("the slots")
     }
 
     pub async fn submit(&self, job: &Value) {
@@ -74,6 +101,19 @@ impl Site {
             let counts = self.status().await.counts;
             assert_eq!(counts.failed, 0, "no task fails");
             if counts.succeeded >= n_tasks {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{counts:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until no task is waiting or running.
+    pub async fn until_idle(&self) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let counts = self.status().await.counts;
+            if counts.pending + counts.assigned + counts.running == 0 {
                 return;
             }
             assert!(Instant::now() < deadline, "{counts:?}");
