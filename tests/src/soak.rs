@@ -79,7 +79,13 @@ pub async fn run(options: SoakOptions, mut progress: impl FnMut(String)) -> Soak
         site.hire_as(&[name.to_owned()], Crew { n_workers: 1, cpus, no_execution: true }).await;
     }
     let wants = Wants::default();
-    let mut swapper = Swapper { site: &site, wants: wants.clone(), n_swaps: 0, took_ms: vec![] };
+    let mut swapper = Swapper {
+        site: &site,
+        guests: [0, 1].map(|wanted| preferring(wanted).component()),
+        wants: wants.clone(),
+        n_swaps: 0,
+        took_ms: vec![],
+    };
     swapper.swap().await;
     // Fills what is bounded (the events kept for readers, the finished tasks kept).
     for _ in 0..20 {
@@ -134,6 +140,8 @@ fn judge(wants: Wants) -> Judge {
 
 struct Swapper<'a> {
     site: &'a Site,
+    /// By which worker they want.
+    guests: [Vec<u8>; 2],
     wants: Wants,
     n_swaps: usize,
     took_ms: Vec<f64>,
@@ -153,7 +161,7 @@ impl Swapper<'_> {
     /// Drops a policy that differs from all before, and waits until it serves.
     async fn swap(&mut self) {
         let wanted = self.n_swaps % 2;
-        let guest = preferring(wanted, &self.n_swaps.to_string()).component();
+        let guest = labelled(&self.guests[wanted], &self.n_swaps.to_string());
         let digest = Digest::of(&guest).to_string();
         let mut wants = self.wants.lock().unwrap_or_else(PoisonError::into_inner);
         wants.insert(digest[..16].to_owned(), WORKERS[wanted]);
@@ -170,16 +178,25 @@ impl Swapper<'_> {
 }
 
 /// Scores one of the workers 1 and the other 0, told apart by their capacity.
-fn preferring(wanted: usize, version: &str) -> Guest {
+fn preferring(wanted: usize) -> Guest {
     let middle = f64::from((CPUS[0] + CPUS[1]) as u32) / 2.0;
     let is_large = format!("(f64.gt {} (f64.const {middle}))", column(0));
     let values = if wanted == 1 { (1, 0) } else { (0, 1) };
     Guest {
-        version: version.to_owned(),
         properties: pairs(&[("needs-worker", "cpu-capacity"), ("node-local", "true")]),
         value: format!("(select (f64.const {}) (f64.const {}) {is_large})", values.0, values.1),
         ..Guest::scoring("preferring")
     }
+}
+
+/// The same policy as new content: with a custom section of that text. Cheap, so that making it
+/// does not disturb what is measured.
+fn labelled(component: &[u8], label: &str) -> Vec<u8> {
+    const NAME: &[u8] = b"label";
+    let length = 1 + NAME.len() + label.len();
+    assert!(length < 128, "lengths of one byte");
+    let head = [0, length as u8, NAME.len() as u8];
+    [component, &head, NAME, label.as_bytes()].concat()
 }
 
 /// Resident memory of this process.
