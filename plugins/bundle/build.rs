@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Name of the crate in `plugins/`, slot.
-const POLICIES: [(&str, &str); 8] = [
+const POLICIES: [(&str, &str); 10] = [
     ("weighted-score", "scoring"),
     ("least-connections", "scoring"),
     ("weighted-round-robin", "scoring"),
+    ("best-fit", "scoring"),
+    ("spread", "scoring"),
     ("fifo", "queue"),
     ("priority-ageing", "queue"),
     ("critical-path", "queue"),

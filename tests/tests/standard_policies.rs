@@ -83,6 +83,12 @@ fn no_scoring_policy_answers_differently_in_webassembly() {
     let config = r#"{"count_connections":true}"#;
     check_scoring::<least_connections::LeastConnections>("least-connections", config);
     check_scoring::<weighted_round_robin::WeightedRoundRobin>("weighted-round-robin", "{}");
+    for config in ["{}", r#"{"by":"memory"}"#, r#"{"by":"mean"}"#] {
+        check_scoring::<best_fit::BestFit>("best-fit", config);
+    }
+    for config in ["{}", r#"{"by":"memory"}"#, r#"{"by":"cpu"}"#] {
+        check_scoring::<spread::Spread>("spread", config);
+    }
 }
 
 #[test]
