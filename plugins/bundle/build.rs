@@ -56,7 +56,7 @@ fn watch(root: &Path) {
     for shared in ["wit", "Cargo.lock", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", root.join(shared).display());
     }
-    for (name, _) in POLICIES.into_iter().chain([("sdk", "")]) {
+    for (name, _) in POLICIES.into_iter().chain([("sdk", ""), ("sdk-derive", "")]) {
         println!("cargo::rerun-if-changed={}", root.join("plugins").join(name).display());
     }
 }

@@ -56,7 +56,7 @@ fn no_plugin_depends_on_the_host() {
     for entry in fs::read_dir(root().join("plugins")).unwrap() {
         let manifest = entry.unwrap().path().join("Cargo.toml");
         for dependency in own_dependencies(&manifest) {
-            assert_eq!(dependency, "policy-sdk", "{}", manifest.display());
+            assert!(dependency.starts_with("policy-sdk"), "{}: {dependency}", manifest.display());
         }
     }
 }

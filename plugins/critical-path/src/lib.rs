@@ -3,8 +3,9 @@
 
 use pointsman_policy_sdk::prelude::*;
 
-columns! {
-    pub struct Task { tail_ms: Option }
+#[derive(Debug, Columns)]
+pub struct Task {
+    tail_ms: Option<f64>,
 }
 
 #[derive(Debug)]

@@ -3,8 +3,10 @@
 
 use pointsman_policy_sdk::prelude::*;
 
-columns! {
-    pub struct Task { ready_since_ms: Option, submitted_ms: Option }
+#[derive(Debug, Columns)]
+pub struct Task {
+    ready_since_ms: Option<f64>,
+    submitted_ms: Option<f64>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

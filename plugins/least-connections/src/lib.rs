@@ -3,8 +3,11 @@
 
 use pointsman_policy_sdk::prelude::*;
 
-columns! {
-    pub struct Worker { running, connections: Option, weight }
+#[derive(Debug, Columns)]
+pub struct Worker {
+    running: f64,
+    connections: Option<f64>,
+    weight: f64,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

@@ -5,8 +5,11 @@
 
 use pointsman_policy_sdk::prelude::*;
 
-columns! {
-    pub struct Task { priority, inherited_priority, submitted_ms }
+#[derive(Debug, Columns)]
+pub struct Task {
+    priority: f64,
+    inherited_priority: f64,
+    submitted_ms: f64,
 }
 
 #[derive(Debug, serde::Deserialize)]

@@ -1,16 +1,37 @@
 //! Structs whose field names are the columns a policy needs.
 
-/// A row of needed columns. Made by [`columns!`](crate::columns).
+/// A row of needed columns, made by `#[derive(Columns)]` for a struct with named fields.
+///
+/// ```
+/// use pointsman_policy_sdk::prelude::*;
+///
+/// #[derive(Columns)]
+/// pub struct Worker {
+///     cpu_load: f64,
+///     #[column("rtt-ms")]
+///     distance_ms: Option<f64>,
+/// }
+/// assert_eq!(Worker::NAMES, ["cpu-load", "rtt-ms"]);
+/// ```
+///
+/// The field `cpu_load` is the column `cpu-load`; `#[column("…")]` names one that no identifier can. A
+/// field is an `f64`, where a missing value is NaN, or an `Option<f64>`, where it is `None`. Which
+/// columns there are is told by [`catalogue`](crate::catalogue); the policy's own tests refuse others.
 pub trait Columns: Sized {
     /// Column names, in the order in which `read` takes them.
     const NAMES: &'static [&'static str];
 
-    /// Reads the row whose c-th value is `value(c)`.
+    /// Reads the row whose c-th value is `value(c)`; a missing one is NaN.
     fn read(value: impl Fn(usize) -> f64) -> Self;
 }
 
-/// A field of a row: a number, or an optional one where a missing value is to be told apart.
+/// The type of a row's field.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a column",
+    label = "a column is an `f64`, or an `Option<f64>` where it may be missing"
+)]
 pub trait Value {
+    /// From the value as the host sends it: finite, or NaN where it is missing.
     fn from_column(value: f64) -> Self;
 }
 
@@ -27,7 +48,7 @@ impl Value for Option<f64> {
     }
 }
 
-/// For policies that need no columns of a kind.
+/// In place of a row: for policies that need no columns of the task, or of the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NoColumns;
 

@@ -4,6 +4,7 @@
 use crate::about::About;
 use crate::columns::Columns;
 use crate::policy::{Proposal, Queue, Rescheduling, Scoring};
+use crate::rows::Rows;
 use serde::de::DeserializeOwned;
 use std::cell::OnceCell;
 
@@ -60,7 +61,7 @@ pub fn rescheduling<P: Rescheduling + Kept>(config_json: &str) -> Result<About, 
 /// One score per row of `workers`.
 pub fn score<P: Scoring>(policy: &P, task: &[f64], workers: &[Vec<f64>]) -> Vec<f64> {
     let task = P::Task::read(|column| task[column]);
-    (0..n_rows(workers)).map(|at| policy.score(&task, &row(workers, at))).collect()
+    policy.score_all(&task, Rows::new(workers))
 }
 
 /// The terms of the score of row `at`.
@@ -70,17 +71,17 @@ pub fn explain<P: Scoring>(
     workers: &[Vec<f64>],
     at: u32,
 ) -> Result<Vec<(String, f64)>, String> {
-    if at as usize >= n_rows(workers) {
+    let (task, workers) = (P::Task::read(|column| task[column]), Rows::new(workers));
+    if at as usize >= workers.len() {
         return Err(format!("there is no row {at} to explain"));
     }
-    let task = P::Task::read(|column| task[column]);
-    let terms = policy.terms(&task, &row(workers, at as usize));
+    let terms = policy.explain(&task, workers, at as usize);
     Ok(terms.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// One rank per row of `tasks`.
 pub fn rank<P: Queue>(policy: &P, now_ms: f64, tasks: &[Vec<f64>]) -> Vec<f64> {
-    (0..n_rows(tasks)).map(|at| policy.rank(now_ms, &row(tasks, at))).collect()
+    Rows::<P::Task>::new(tasks).iter().map(|task| policy.rank(now_ms, &task)).collect()
 }
 
 /// Proposals with the rows they are for.
@@ -91,9 +92,10 @@ pub fn review<P: Rescheduling>(
     on_worker: &[u32],
     workers: &[Vec<f64>],
 ) -> Vec<(u32, Proposal)> {
+    let (tasks, workers) = (Rows::<P::Task>::new(tasks), Rows::<P::Worker>::new(workers));
     let review = |(at, worker): (usize, &u32)| {
-        let worker = (*worker != NO_WORKER).then(|| row(workers, *worker as usize));
-        let proposal = policy.review(now_ms, &row(tasks, at), worker.as_ref())?;
+        let worker = (*worker != NO_WORKER).then(|| workers.get(*worker as usize));
+        let proposal = policy.review(now_ms, &tasks.get(at), worker.as_ref())?;
         Some((at as u32, proposal))
     };
     on_worker.iter().enumerate().filter_map(review).collect()
@@ -121,12 +123,4 @@ fn with_needs(mut about: About, task: &[&str], worker: &[&str]) -> About {
         }
     }
     about
-}
-
-fn row<C: Columns>(columns: &[Vec<f64>], row: usize) -> C {
-    C::read(|column| columns[column][row])
-}
-
-fn n_rows(columns: &[Vec<f64>]) -> usize {
-    columns.first().map_or(0, Vec::len)
 }

@@ -43,10 +43,15 @@
 //! A policy is a pure function: it has no clock, randomness, files or network, and what it keeps
 //! between two calls is lost whenever the host makes a new instance.
 
+// So that what the derive writes holds in this crate too.
+extern crate self as pointsman_policy_sdk;
+
 mod policy;
 mod columns;
+mod rows;
 mod about;
 mod config;
+pub mod catalogue;
 pub mod host;
 pub mod testing;
 
@@ -57,7 +62,9 @@ pub mod glue;
 pub use about::{About, Discipline};
 pub use columns::{Columns, NoColumns, Value, kebab};
 pub use config::NoConfig;
+pub use pointsman_policy_sdk_derive::Columns;
 pub use policy::{Action, Proposal, Queue, Rescheduling, Scoring};
+pub use rows::Rows;
 
 /// The version of the contract that this SDK speaks; stamped into every policy.
 pub const CONTRACT: &str = "0.1.0-draft";

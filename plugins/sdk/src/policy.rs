@@ -1,64 +1,109 @@
 //! One trait per slot.
+//!
+//! A policy is made by `new` from its configuration and is then only read: equal arguments give equal
+//! answers. The host makes several instances of it, and drops each after a while.
 
 use crate::about::About;
 use crate::columns::Columns;
+use crate::rows::Rows;
 use serde::de::DeserializeOwned;
 
-/// Which worker suits a task.
+/// Which worker suits a task. Exported by [`export_scoring!`](crate::export_scoring).
 pub trait Scoring: Sized + 'static {
-    /// The slot's `config` table. Use `#[serde(default, deny_unknown_fields)]`, so that a mistyped
-    /// key is refused by name.
+    /// The slot's `config` table: any type that serde reads. Use `#[serde(default,
+    /// deny_unknown_fields)]`, so that a mistyped key is refused by name;
+    /// [`NoConfig`](crate::NoConfig) takes no key at all.
     type Config: DeserializeOwned;
+    /// The columns of the task to place, or [`NoColumns`](crate::NoColumns).
     type Task: Columns;
+    /// The columns of a candidate: at least one.
     type Worker: Columns;
 
+    /// Called once per instance. The only place where [`host::intern`](crate::host::intern) answers.
+    ///
     /// # Errors
-    /// What is wrong with the configuration: name the key and what to do.
+    /// What is wrong with the configuration: name the key and what to do. The policy that served
+    /// before goes on serving.
     fn new(config: Self::Config) -> Result<Self, String>;
 
+    /// Called after `new`. The same each time for the same configuration.
     fn about(&self) -> About;
 
-    /// In [0, 1]; higher is better.
+    /// How well `worker` suits `task`: from 0 to 1, higher is better. NaN and what is out of range is
+    /// a failure, and the host decides this round without the policy. Equal scores go to the least
+    /// loaded worker. A policy that overrides `score_all` says here what a lone candidate scores.
     fn score(&self, task: &Self::Task, worker: &Self::Worker) -> f64;
 
-    /// The terms that the score is made of; shown to whoever asks why.
+    /// The scores of all candidates, in their order; by default each by `score`. Override it where a
+    /// score depends on who else is there. Such a policy is not
+    /// [`node_local`](crate::About::node_local): it is asked about all candidates for each task.
+    fn score_all(&self, task: &Self::Task, workers: Rows<'_, Self::Worker>) -> Vec<f64> {
+        workers.iter().map(|worker| self.score(task, &worker)).collect()
+    }
+
+    /// The terms that `score` adds up, with a name each. Called when somebody asks why, never while
+    /// placing.
     fn terms(&self, task: &Self::Task, worker: &Self::Worker) -> Vec<(&'static str, f64)> {
         vec![("score", self.score(task, worker))]
     }
+
+    /// The terms of the score of the candidate `index` (less than `workers.len()`) among all; by
+    /// default `terms`. For policies that override `score_all`.
+    fn explain(
+        &self,
+        task: &Self::Task,
+        workers: Rows<'_, Self::Worker>,
+        index: usize,
+    ) -> Vec<(&'static str, f64)> {
+        self.terms(task, &workers.get(index))
+    }
 }
 
-/// In which order ready tasks are considered.
+/// In which order ready tasks are considered. Exported by [`export_queue!`](crate::export_queue).
 pub trait Queue: Sized + 'static {
-    /// As in [`Scoring::Config`].
+    /// As [`Scoring::Config`].
     type Config: DeserializeOwned;
+    /// The columns of a ready task: at least one.
     type Task: Columns;
 
+    /// As [`Scoring::new`].
+    ///
     /// # Errors
-    /// What is wrong with the configuration: name the key and what to do.
+    /// As [`Scoring::new`].
     fn new(config: Self::Config) -> Result<Self, String>;
 
+    /// As [`Scoring::about`].
     fn about(&self) -> About;
 
-    /// Finite; lower goes first, equal ranks go in submit order. `now_ms` is in the same frame as
-    /// the columns `submitted-ms` and `ready-since-ms`.
+    /// Any finite number; lower goes first, equal ranks go in submit order. Called when the task
+    /// becomes ready and, if the policy is
+    /// [`time_dependent`](crate::About::time_dependent), again and again. `now_ms` is in the frame of
+    /// the columns `submitted-ms` and `ready-since-ms`; a policy that is not time-dependent should
+    /// not use it. NaN and infinities are a failure: earlier ranks stay, and the host ranks the task
+    /// itself.
     fn rank(&self, now_ms: f64, task: &Self::Task) -> f64;
 }
 
-/// When running work is moved.
+/// When running work is moved. Exported by [`export_rescheduling!`](crate::export_rescheduling).
 pub trait Rescheduling: Sized + 'static {
-    /// As in [`Scoring::Config`].
+    /// As [`Scoring::Config`].
     type Config: DeserializeOwned;
+    /// The columns of a running or waiting task; [`NoColumns`](crate::NoColumns) is allowed.
     type Task: Columns;
+    /// The columns of the worker that runs it; [`NoColumns`](crate::NoColumns) is allowed.
     type Worker: Columns;
 
+    /// As [`Scoring::new`].
+    ///
     /// # Errors
-    /// What is wrong with the configuration: name the key and what to do.
+    /// As [`Scoring::new`].
     fn new(config: Self::Config) -> Result<Self, String>;
 
+    /// As [`Scoring::about`].
     fn about(&self) -> About;
 
-    /// Called for each row: a running task with its worker, or a waiting one (no worker) of which
-    /// a dependency changed. None: leave it as it is.
+    /// Called for each row, every [`interval_ms`](crate::About::interval_ms): a running task with its
+    /// worker, or a waiting one (no worker) of which a dependency changed. None: leave it as it is.
     fn review(
         &self,
         now_ms: f64,
@@ -67,21 +112,25 @@ pub trait Rescheduling: Sized + 'static {
     ) -> Option<Proposal>;
 }
 
-/// What to do with one task. The host checks it and may refuse.
+/// What to do with one task. The host checks it (does the task fit elsewhere? was it moved just now?)
+/// and may refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
     pub action: Action,
-    /// Shown to people; at most 200 characters.
+    /// Shown to people with the decision: 1 to 200 characters, longer ones are cut.
     pub reason: String,
 }
 
+/// What can be done with a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// To another worker, if one fits now.
+    /// Stop it and start it on another worker, if one fits now. For running tasks only; costs none of
+    /// its retries.
     Migrate,
-    /// Back into the queue.
+    /// Stop it and put it back into its queue, to start again after a while. For running tasks only.
     Requeue,
+    /// Cancel it, running or waiting.
     Cancel,
-    /// To at least this priority.
+    /// Raise its priority to at least this; nothing happens if it is as high already.
     RaisePriority(i32),
 }

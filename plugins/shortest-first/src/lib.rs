@@ -2,8 +2,9 @@
 
 use pointsman_policy_sdk::prelude::*;
 
-columns! {
-    pub struct Task { expected_ms: Option }
+#[derive(Debug, Columns)]
+pub struct Task {
+    expected_ms: Option<f64>,
 }
 
 #[derive(Debug)]

@@ -7,12 +7,19 @@
 
 use pointsman_policy_sdk::prelude::*;
 
-columns! {
-    pub struct Task { elapsed_ms: Option, expected_ms: Option, attempt, priority, deps_left }
+#[derive(Debug, Columns)]
+pub struct Task {
+    elapsed_ms: Option<f64>,
+    expected_ms: Option<f64>,
+    attempt: f64,
+    priority: f64,
+    deps_left: f64,
 }
 
-columns! {
-    pub struct Worker { hot_samples, running }
+#[derive(Debug, Columns)]
+pub struct Worker {
+    hot_samples: f64,
+    running: f64,
 }
 
 #[derive(Debug, serde::Deserialize)]

@@ -3,8 +3,9 @@
 
 use pointsman_policy_sdk::prelude::*;
 
-columns! {
-    pub struct Worker { dispatched }
+#[derive(Debug, Columns)]
+pub struct Worker {
+    dispatched: f64,
 }
 
 #[derive(Debug)]

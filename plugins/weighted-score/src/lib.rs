@@ -6,8 +6,12 @@
 
 use pointsman_policy_sdk::prelude::*;
 
-columns! {
-    pub struct Worker { cpu_load, memory_load, rtt_ms, iops_load }
+#[derive(Debug, Columns)]
+pub struct Worker {
+    cpu_load: f64,
+    memory_load: f64,
+    rtt_ms: f64,
+    iops_load: f64,
 }
 
 #[derive(Debug, serde::Deserialize)]

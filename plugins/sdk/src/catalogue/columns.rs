@@ -1,0 +1,55 @@
+//! Made from the host's list of columns; `cargo xtask bless` writes it again.
+
+use super::Column;
+
+/// Columns of what is known about a worker.
+#[rustfmt::skip]
+pub const WORKER: &[Column] = &[
+    Column { name: "cpu-capacity", unit: "cores", meaning: "cores the worker offers" },
+    Column { name: "cpu-free", unit: "cores", meaning: "cores not held by current attempts" },
+    Column { name: "memory-capacity", unit: "bytes", meaning: "memory the worker offers" },
+    Column { name: "memory-free", unit: "bytes", meaning: "memory not held by current attempts" },
+    Column { name: "gpu-capacity", unit: "devices", meaning: "devices the worker offers" },
+    Column { name: "gpu-free", unit: "devices", meaning: "device capacity not held by current attempts, summed over devices" },
+    Column { name: "cpu-used", unit: "0..1", meaning: "measured fraction of the cpu capacity in use" },
+    Column { name: "memory-used", unit: "0..1", meaning: "measured fraction of the memory capacity in use" },
+    Column { name: "iops-used", unit: "0..1", meaning: "measured fraction of the disk operations the worker can do" },
+    Column { name: "cpu-load", unit: "0..1", meaning: "the larger of the measured and the committed fraction of cpu" },
+    Column { name: "memory-load", unit: "0..1", meaning: "the larger of the measured and the committed fraction of memory" },
+    Column { name: "gpu-load", unit: "0..1", meaning: "committed fraction of the devices; 0 without devices" },
+    Column { name: "iops-load", unit: "0..1", meaning: "measured fraction of the disk operations" },
+    Column { name: "rtt-ms", unit: "ms", meaning: "round-trip time between worker and host" },
+    Column { name: "connections", unit: "count", meaning: "open TCP connections of the worker's machine" },
+    Column { name: "running", unit: "count", meaning: "current attempts, assigned or running" },
+    Column { name: "dispatched", unit: "count", meaning: "attempts dispatched so far, per unit of weight; a joining worker starts at the live minimum" },
+    Column { name: "weight", unit: "number", meaning: "the worker's label `weight`, else 1" },
+    Column { name: "cost", unit: "number", meaning: "the worker's label `cost`, else 0" },
+    Column { name: "hot-samples", unit: "count", meaning: "measurements in a row with cpu or memory above 85 %" },
+];
+
+/// Columns of what is known about a task.
+#[rustfmt::skip]
+pub const TASK: &[Column] = &[
+    Column { name: "cpu", unit: "cores", meaning: "cores asked for" },
+    Column { name: "memory", unit: "bytes", meaning: "memory asked for" },
+    Column { name: "gpu", unit: "devices", meaning: "devices asked for" },
+    Column { name: "priority", unit: "number", meaning: "the task's own priority, or as raised by a rescheduling policy; higher is more urgent" },
+    Column { name: "inherited-priority", unit: "number", meaning: "the most urgent priority of the task and all that wait for it" },
+    Column { name: "submitted-ms", unit: "ms", meaning: "when it was submitted" },
+    Column { name: "ready-since-ms", unit: "ms", meaning: "when it became ready the last time" },
+    Column { name: "waited-ms", unit: "ms", meaning: "how long it has been ready" },
+    Column { name: "expected-ms", unit: "ms", meaning: "expected run time; missing if unknown" },
+    Column { name: "tail-ms", unit: "ms", meaning: "longest sum of expected run times from this task's start to the job's end; unknown ones count 0" },
+    Column { name: "slack-ms", unit: "ms", meaning: "the longest tail of a root of its job, less the longest path through this task" },
+    Column { name: "attempt", unit: "count", meaning: "number of the current or next attempt" },
+    Column { name: "tenant", unit: "name number", meaning: "the tenant" },
+    Column { name: "tenant-share", unit: "0..1", meaning: "largest share of cpu, memory or devices of all workers not lost that the tenant's current attempts hold; 0 where tasks of one group are ordered among themselves" },
+    Column { name: "queue", unit: "name number", meaning: "the queue" },
+    Column { name: "job", unit: "number", meaning: "the job's id" },
+    Column { name: "deps-left", unit: "count", meaning: "dependencies not yet succeeded" },
+    Column { name: "deps-changed-ms", unit: "ms", meaning: "when a dependency last ended; missing if none has" },
+    Column { name: "elapsed-ms", unit: "ms", meaning: "since the current attempt started; missing if not running" },
+    Column { name: "progress", unit: "0..1", meaning: "as the script reports it" },
+    Column { name: "cpu-usage", unit: "cores", meaning: "measured use of the running attempt" },
+    Column { name: "memory-mb", unit: "MB", meaning: "measured memory of the running attempt" },
+];
