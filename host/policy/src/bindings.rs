@@ -46,4 +46,16 @@ pub mod rescheduling {
     });
 }
 
+/// Slot `forecasting`.
+pub mod forecasting {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "forecasting-policy",
+        with: {
+            "pointsman:policy/types": crate::bindings::scoring::pointsman::policy::types,
+            "pointsman:policy/host": crate::bindings::scoring::pointsman::policy::host,
+        },
+    });
+}
+
 pub use scoring::pointsman::policy::{host, types};

@@ -10,11 +10,12 @@ pub const PACKAGE: &str = "pointsman:policy";
 pub const VERSION: &str = "0.1.0-draft";
 
 /// The files of `wit/`, by name.
-pub const FILES: [(&str, &str); 4] = [
+pub const FILES: [(&str, &str); 5] = [
     ("types.wit", include_str!("../../../wit/types.wit")),
     ("scoring.wit", include_str!("../../../wit/scoring.wit")),
     ("queue.wit", include_str!("../../../wit/queue.wit")),
     ("rescheduling.wit", include_str!("../../../wit/rescheduling.wit")),
+    ("forecasting.wit", include_str!("../../../wit/forecasting.wit")),
 ];
 
 /// Why a component does not fit a slot.
@@ -113,6 +114,17 @@ impl Contract {
         wit_component::targets(&self.resolve, *world, component)
             .map_err(|error| ContractError::Types(mismatch(&format!("{error:#}"))))
     }
+}
+
+/// The names of the contract's interfaces that `component` exports, without package and version.
+pub(crate) fn provided(component: &[u8]) -> Vec<String> {
+    let surface = Surface::of(component);
+    let exports = surface.into_iter().flat_map(|surface| surface.exports);
+    let own = exports.filter_map(|name| {
+        let (interface, _) = name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@')?;
+        Some(interface.to_owned())
+    });
+    own.collect()
 }
 
 /// The part of a validator's message that speaks of the policy: below the first line, which speaks
