@@ -217,6 +217,7 @@ fn kind(unit: &str, can_be_missing: bool) -> ValueKind {
         "bytes" => (1u64 << 60) as f64,
         "MB" => 1e12,
         "ms" => 4e12,
+        "1/s" => 1.0,
         "name number" => (1u64 << 53) as f64 - 1.0,
         _ => 1e9,
     };
@@ -230,7 +231,13 @@ fn worker_kind(column: WorkerColumn) -> ValueKind {
         | WorkerColumn::IopsUsed
         | WorkerColumn::IopsLoad
         | WorkerColumn::RttMs
-        | WorkerColumn::Connections => true,
+        | WorkerColumn::Connections
+        | WorkerColumn::CpuFitted
+        | WorkerColumn::CpuSlope
+        | WorkerColumn::CpuSlopeError
+        | WorkerColumn::MemoryFitted
+        | WorkerColumn::MemorySlope
+        | WorkerColumn::MemorySlopeError => true,
         WorkerColumn::CpuCapacity
         | WorkerColumn::CpuFree
         | WorkerColumn::MemoryCapacity
@@ -249,6 +256,7 @@ fn worker_kind(column: WorkerColumn) -> ValueKind {
     let kind = kind(column.info().unit, can_be_missing);
     match column {
         WorkerColumn::Weight => ValueKind { least: 0.01, largest: 1_000.0, ..kind },
+        WorkerColumn::CpuSlope | WorkerColumn::MemorySlope => ValueKind { least: -1.0, ..kind },
         _ => kind,
     }
 }

@@ -55,6 +55,12 @@ catalogue! {
         Weight "weight" "number" "the worker's label `weight`, else 1";
         Cost "cost" "number" "the worker's label `cost`, else 0";
         HotSamples "hot-samples" "count" "measurements in a row with cpu or memory above 85 %";
+        CpuFitted "cpu-fitted" "0..1" "where the straight line through the last 12 values of `cpu-used` stands now; missing below 8 values";
+        CpuSlope "cpu-slope" "1/s" "how fast that line rises; negative if it falls";
+        CpuSlopeError "cpu-slope-error" "1/s" "standard error of `cpu-slope`: a slope of several times its error is no chance";
+        MemoryFitted "memory-fitted" "0..1" "where the straight line through the last 12 values of `memory-used` stands now; missing below 8 values";
+        MemorySlope "memory-slope" "1/s" "how fast that line rises; negative if it falls";
+        MemorySlopeError "memory-slope-error" "1/s" "standard error of `memory-slope`";
     }
 }
 
@@ -74,7 +80,7 @@ catalogue! {
         SlackMs "slack-ms" "ms" "the longest tail of a root of its job, less the longest path through this task";
         Attempt "attempt" "count" "number of the current or next attempt";
         Tenant "tenant" "name number" "the tenant";
-        TenantShare "tenant-share" "0..1" "dominant share of the cluster that the tenant's current attempts hold, divided by its weight";
+        TenantShare "tenant-share" "0..1" "largest share of cpu, memory or devices of all workers not lost that the tenant's current attempts hold; 0 where tasks of one group are ordered among themselves";
         Queue "queue" "name number" "the queue";
         Job "job" "number" "the job's id";
         DepsLeft "deps-left" "count" "dependencies not yet succeeded";

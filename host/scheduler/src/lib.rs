@@ -23,6 +23,7 @@ pub mod graph;
 mod task;
 mod state;
 mod worker;
+mod history;
 mod queue;
 mod index;
 mod scores;

@@ -2,6 +2,7 @@
 
 use crate::effect::{Answer, Effect, Notice, Refusal, Stop, StopReason};
 use crate::event::{Registration, SyncReport};
+use crate::history::History;
 use crate::ids::{AttemptRef, RequestId, TaskId, WorkerId};
 use crate::record::{Failure, Record, WorkerRecord, WorkerState};
 use crate::scheduler::Scheduler;
@@ -49,6 +50,8 @@ impl Scheduler {
         let now = self.now;
         let worker = self.workers.change(idx);
         worker.life = Some(registration.life);
+        // Whatever was measured before, there is a gap now.
+        worker.history = History::default();
         worker.last_seen = now;
         worker.dispatched = worker.dispatched.max(least_dispatched);
         if worker.state != WorkerState::Draining {
@@ -217,7 +220,8 @@ impl Scheduler {
         }
         self.note_seen(idx, effects);
         if let Some(measurements) = report.measurements {
-            self.workers.change(idx).measure(measurements);
+            let now = self.now;
+            self.workers.change(idx).measure(now, measurements);
             let worker = report.worker;
             effects.push(Effect::Publish(Notice::WorkerMeasured { worker, measurements }));
         }

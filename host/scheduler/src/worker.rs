@@ -2,6 +2,7 @@
 
 use crate::columns::WorkerColumn;
 use crate::event::Measurements;
+use crate::history::History;
 use crate::ids::{TaskId, WorkerId};
 use crate::record::{WorkerRecord, WorkerState};
 use crate::resources::{Devices, Free, FreeBound, Request};
@@ -35,6 +36,7 @@ pub(crate) struct Worker {
     pub holds: BTreeSet<TaskId>,
     pub measurements: Measurements,
     pub hot_samples: u32,
+    pub history: History,
     pub dispatched: f64,
     pub weight: f64,
     pub cost: f64,
@@ -67,6 +69,7 @@ impl Worker {
             holds: BTreeSet::new(),
             measurements: Measurements::default(),
             hot_samples: 0,
+            history: History::default(),
             dispatched: 0.0,
             weight: number("weight").filter(positive).unwrap_or(1.0),
             cost: number("cost").filter(|cost: &f64| cost.is_finite()).unwrap_or(0.0),
@@ -89,13 +92,14 @@ impl Worker {
         self.free.take(request)
     }
 
-    pub fn measure(&mut self, measurements: Measurements) {
+    pub fn measure(&mut self, now: Time, measurements: Measurements) {
         let is_hot = |used: Option<f64>| used.is_some_and(|used| used > HOT);
         if is_hot(measurements.cpu_used) || is_hot(measurements.memory_used) {
             self.hot_samples = self.hot_samples.saturating_add(1);
         } else {
             self.hot_samples = 0;
         }
+        self.history.note(now, &measurements);
         self.measurements = measurements;
     }
 
@@ -161,6 +165,12 @@ impl Worker {
             WorkerColumn::Weight => self.weight,
             WorkerColumn::Cost => self.cost,
             WorkerColumn::HotSamples => f64::from(self.hot_samples),
+            WorkerColumn::CpuFitted => self.history.cpu.fitted,
+            WorkerColumn::CpuSlope => self.history.cpu.slope,
+            WorkerColumn::CpuSlopeError => self.history.cpu.slope_error,
+            WorkerColumn::MemoryFitted => self.history.memory.fitted,
+            WorkerColumn::MemorySlope => self.history.memory.slope,
+            WorkerColumn::MemorySlopeError => self.history.memory.slope_error,
         }
     }
 }

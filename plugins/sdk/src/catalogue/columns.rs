@@ -25,6 +25,12 @@ pub const WORKER: &[Column] = &[
     Column { name: "weight", unit: "number", meaning: "the worker's label `weight`, else 1" },
     Column { name: "cost", unit: "number", meaning: "the worker's label `cost`, else 0" },
     Column { name: "hot-samples", unit: "count", meaning: "measurements in a row with cpu or memory above 85 %" },
+    Column { name: "cpu-fitted", unit: "0..1", meaning: "where the straight line through the last 12 values of `cpu-used` stands now; missing below 8 values" },
+    Column { name: "cpu-slope", unit: "1/s", meaning: "how fast that line rises; negative if it falls" },
+    Column { name: "cpu-slope-error", unit: "1/s", meaning: "standard error of `cpu-slope`: a slope of several times its error is no chance" },
+    Column { name: "memory-fitted", unit: "0..1", meaning: "where the straight line through the last 12 values of `memory-used` stands now; missing below 8 values" },
+    Column { name: "memory-slope", unit: "1/s", meaning: "how fast that line rises; negative if it falls" },
+    Column { name: "memory-slope-error", unit: "1/s", meaning: "standard error of `memory-slope`" },
 ];
 
 /// Columns of what is known about a task.
