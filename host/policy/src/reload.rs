@@ -1,19 +1,29 @@
 //! The thread that keeps the slots in line with bindings and folder: it looks, admits what is new,
 //! and hands what passed to the driver. One candidate at a time, at low priority.
 
+mod offer;
+mod others;
+mod refusals;
+
+pub(crate) use others::FileVerdict;
+pub(crate) use refusals::Refusals;
+
 use crate::admission::{Admitted, Candidate, Refusal, Stage};
 use crate::folder::{self, Content, Folder, Found};
 use crate::generation::{ContentKey, Digest, Origin, Source};
-use crate::host::{activate, native_named, unknown_policy};
+use crate::host::{activate, native_named};
 use crate::ladder::Change;
-use crate::library::{Binding, Installed, Library};
-use crate::memory::Kept;
+use crate::library::{Installed, Library, Upload};
+use crate::memory::{Choice, Kept};
+use crate::provenance::Provenance;
+use crate::status::RefusedStatus;
+use offer::{Offer, Offered, Wish};
+use others::Dated;
 use pointsman_scheduler::Slot;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// A candidate that does not serve.
 #[derive(Debug, Clone)]
@@ -25,20 +35,13 @@ pub(crate) struct Refused {
     pub at: SystemTime,
 }
 
-/// What a file that is bound to no slot is good for.
-#[derive(Debug, Clone)]
-pub(crate) struct FileVerdict {
-    pub component: String,
-    pub path: PathBuf,
-    pub digest: Option<Digest>,
-    /// Slot, name and version.
-    pub verdict: Result<(Slot, String, String), Refusal>,
-}
-
-/// The niceness of the thread.
-const NICE: i32 = 10;
+/// The niceness of the thread: the least that is not starved. Whatever the host has to do comes first.
+const NICE: i32 = 19;
 /// Compiling recurses deeply.
 const STACK: usize = 8 << 20;
+
+/// What could not be read is tried again after this long: no event tells that it can be.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// Starts the thread; it ends when the library is stopped.
 pub(crate) fn spawn(library: Arc<Library>) -> io::Result<()> {
@@ -48,6 +51,7 @@ pub(crate) fn spawn(library: Arc<Library>) -> io::Result<()> {
         Reloader {
             folder: Folder::new(library.directory.clone()),
             verdicts: BTreeMap::new(),
+            must_retry: false,
             library,
         }
         .run();
@@ -56,12 +60,17 @@ pub(crate) fn spawn(library: Arc<Library>) -> io::Result<()> {
 }
 
 fn lower_priority() {
-    // SAFETY: plain system calls on this thread. Linux sets niceness by thread.
-    let result = unsafe {
+    // SAFETY: plain system calls on this thread. Linux sets niceness by thread. As a batch thread it
+    // gives way at once to any other that wakes up.
+    let results = unsafe {
         let thread = libc::syscall(libc::SYS_gettid);
-        libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, NICE)
+        let batch = libc::sched_param { sched_priority: 0 };
+        [
+            libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, NICE),
+            libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const batch),
+        ]
     };
-    if result != 0 {
+    if results != [0, 0] {
         tracing::debug!("policies are compiled at normal priority");
     }
 }
@@ -70,25 +79,22 @@ struct Reloader {
     library: Arc<Library>,
     folder: Folder,
     /// Of files bound to no slot, by content.
-    verdicts: BTreeMap<Digest, Result<(Slot, String, String), Refusal>>,
-}
-
-/// What a slot is to be served by.
-#[derive(Clone)]
-struct Wish {
-    component: String,
-    config: String,
-    binding: Binding,
-    is_chosen: bool,
-}
-
-/// Something that can be admitted, found under a name.
-enum Offer {
-    Guest { digest: Digest, origin: Origin, content: Option<Content> },
-    Native,
+    verdicts: BTreeMap<Digest, Dated>,
+    /// Something that is there could not be read.
+    must_retry: bool,
 }
 
 type Files = BTreeMap<String, Found>;
+
+/// Whether content is to be admitted.
+enum Judgement {
+    Wanted,
+    /// It serves.
+    Serves,
+    Refused(Refusal),
+    /// It was rolled back or failed too often.
+    GivenUp(String),
+}
 
 impl Reloader {
     fn run(&mut self) {
@@ -105,28 +111,62 @@ impl Reloader {
     fn wait(&self) -> Option<u64> {
         let mut work = self.library.work();
         while work.requested == work.finished && !work.is_stopped {
-            work = self.library.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
+            if !self.must_retry {
+                work = self.library.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = self.library.wake.wait_timeout(work, RETRY);
+            let (again, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            work = again;
+            if timeout.timed_out() {
+                break;
+            }
         }
         (!work.is_stopped).then_some(work.requested)
     }
 
     fn pass(&mut self, asked: u64) {
-        let files = match self.folder.scan() {
-            Ok(files) => {
-                self.library.work().folder_error = None;
-                files
-            }
-            Err(error) => {
-                let error = format!("the policy folder cannot be read: {error}");
-                tracing::warn!("{error}");
-                self.library.work().folder_error = Some(error);
-                return;
-            }
-        };
         for slot in Slot::ALL {
-            self.pass_slot(slot, &files);
+            self.take_upload(slot);
+            self.take_restore(slot);
         }
-        self.look_at_others(&files, asked);
+        let wishes = Slot::ALL.into_iter().filter_map(|slot| Some((slot, self.wish(slot)?)));
+        let wishes: Vec<(Slot, Wish)> = wishes.collect();
+        let wished = wishes.iter().map(|(_, wish)| wish.component.clone()).collect();
+        let files = self.look(&wished);
+        let is_unreadable = |found: &Found| {
+            found.digest.as_ref().is_err_and(|refusal| refusal.stage == Stage::Read)
+        };
+        self.must_retry =
+            files.as_ref().is_none_or(|files| files.values().any(is_unreadable));
+        // A folder that cannot be read keeps nobody from standard and kept policies.
+        for (slot, wish) in &wishes {
+            self.pass_slot(*slot, wish, files.as_ref().unwrap_or(&Files::new()));
+        }
+        if let Some(files) = files {
+            self.look_at_others(&files, &wished, asked);
+        }
+    }
+
+    /// None: the folder cannot be read.
+    fn look(&mut self, wished: &BTreeSet<String>) -> Option<Files> {
+        let (files, problem) = match self.folder.scan(wished) {
+            Ok(scan) if scan.n_left_out == 0 => (Some(scan.files), None),
+            Ok(scan) => {
+                let n_left_out = scan.n_left_out;
+                let told = format!("the policy folder holds too many files; {n_left_out} are ignored");
+                (Some(scan.files), Some(told))
+            }
+            Err(error) => (None, Some(format!("the policy folder cannot be read: {error}"))),
+        };
+        let mut work = self.library.work();
+        if work.folder_error != problem
+            && let Some(problem) = &problem
+        {
+            tracing::warn!("{problem}");
+        }
+        work.folder_error = problem;
+        files
     }
 
     fn wish(&self, slot: Slot) -> Option<Wish> {
@@ -134,112 +174,100 @@ impl Reloader {
         self.library.note_quarantined(&mut work);
         let binding = work.slot(slot).binding.clone()?;
         Some(match work.memory.slot(slot).choice.clone() {
-            Some(choice) => Wish {
-                component: choice.component,
-                config: choice.config,
-                binding,
-                is_chosen: true,
-            },
+            Some(Choice { component, config, upload, .. }) => {
+                Wish { component, config, binding, upload }
+            }
             None => Wish {
                 component: binding.component.clone(),
                 config: binding.config.clone(),
                 binding,
-                is_chosen: false,
+                upload: None,
             },
         })
     }
 
-    fn pass_slot(&mut self, slot: Slot, files: &Files) {
-        let Some(wish) = self.wish(slot) else {
-            return;
-        };
-        match self.offer(slot, &wish, files) {
-            Ok(Offer::Native) => self.install_native(slot, &wish),
-            Ok(Offer::Guest { digest, origin, content }) => {
-                let key = ContentKey::new(digest, &wish.config);
-                if self.is_wanted(slot, &wish, key) {
-                    let result = self.admit(slot, &wish, digest, &origin, content);
-                    if let Err(refusal) = result {
-                        self.refuse(slot, &wish, Some(key), refusal);
-                    }
-                }
+    fn pass_slot(&self, slot: Slot, wish: &Wish, files: &Files) {
+        let warning = match self.library.offer(slot, wish, files) {
+            Ok(Offer::Native) => {
+                self.install_native(slot, wish);
+                None
             }
-            Err(refusal) => self.refuse(slot, &wish, None, refusal),
+            Ok(Offer::Guest(offered)) => self.pass_guest(slot, wish, offered),
+            Err(refusal) => {
+                self.refuse(slot, wish, None, refusal);
+                None
+            }
+        };
+        let mut work = self.library.work();
+        let slot_work = work.slot(slot);
+        slot_work.is_forced = false;
+        slot_work.is_unparked = false;
+        if slot_work.warning != warning
+            && let Some(warning) = &warning
+        {
+            tracing::warn!(slot = slot.name(), "{warning}");
         }
-        self.fall_back(slot, &wish);
+        slot_work.warning = warning;
+        drop(work);
+        self.fall_back(slot, wish);
     }
 
-    /// What lies under the wished name: a file, else what served when its file was there, else a
-    /// standard policy, else what was kept, else a native one.
-    fn offer(&self, slot: Slot, wish: &Wish, files: &Files) -> Result<Offer, Refusal> {
-        let name = &wish.component;
-        let mut work = self.library.work();
-        if let Some(found) = files.get(name) {
-            work.slot(slot).warning = None;
-            let digest = found.digest.clone()?;
-            let origin = Origin::File(found.path.clone());
-            return Ok(Offer::Guest { digest, origin, content: None });
+    /// Answers what is to be told of what serves then.
+    fn pass_guest(&self, slot: Slot, wish: &Wish, offered: Offered) -> Option<String> {
+        let key = ContentKey::new(offered.digest, &wish.config);
+        if let Err(refusal) = wish.check_pin(offered.digest) {
+            self.refuse(slot, wish, Some(key), refusal);
+            return offered.warning;
         }
-        if let Some(installed) = work.slot(slot).installed.clone()
-            && installed.component == *name
-            && let (Origin::File(path), Some(key)) = (&installed.origin, installed.key)
-        {
-            let warning = format!(
-                "{} is gone; its last content goes on serving until it is back or the slot is \
-                 bound to another policy",
-                path.display()
-            );
-            work.slot(slot).warning = Some(warning);
-            let content = installed.bytes.clone();
-            return Ok(Offer::Guest { digest: key.digest, origin: installed.origin, content });
+        match self.judge(slot, wish, key) {
+            Judgement::Wanted => {}
+            Judgement::Serves => return offered.warning,
+            Judgement::GivenUp(warning) => return Some(warning),
+            Judgement::Refused(refusal) => {
+                self.refuse(slot, wish, Some(key), refusal);
+                return offered.warning;
+            }
         }
-        work.slot(slot).warning = None;
-        let is_standard =
-            |it: &&crate::library::StandardPolicy| it.name == *name && it.slot == slot;
-        if let Some(standard) = self.library.standard.iter().find(is_standard) {
-            let bytes: Arc<[u8]> = Arc::from(&*standard.bytes);
-            let content = Content { digest: Digest::of(&bytes), bytes };
-            let digest = content.digest;
-            return Ok(Offer::Guest { digest, origin: Origin::Standard, content: Some(content) });
+        let content = match (offered.content, &offered.origin) {
+            (Some(content), _) => content,
+            (None, Origin::File(path)) => match folder::read(path) {
+                Ok(content) => content,
+                Err(refusal) => {
+                    self.refuse(slot, wish, None, refusal);
+                    return offered.warning;
+                }
+            },
+            (None, _) => unreachable!("only files are offered without content"),
+        };
+        if content.digest != offered.digest {
+            // It has changed since it was listed, and is judged by what was read.
+            let (digest, content) = (content.digest, Some(content));
+            return self.pass_guest(slot, wish, Offered { digest, content, ..offered });
         }
-        if let Some(kept) = work.memory.slot(slot).kept.iter().find(|it| it.component == *name)
-            && let Some(content) = self.library.kept.read(kept.digest)
-        {
-            let warning = format!(
-                "there is no {name}.wasm in the folder; the content accepted last goes on serving"
-            );
-            let digest = content.digest;
-            work.slot(slot).warning = Some(warning);
-            return Ok(Offer::Guest { digest, origin: Origin::Kept, content: Some(content) });
+        let origin = offered.origin;
+        if let Err(refusal) = self.admit(slot, wish, content, origin) {
+            self.refuse(slot, wish, Some(key), refusal);
         }
-        if native_named(slot, name, 0).is_some() {
-            return Ok(Offer::Native);
-        }
-        Err(unknown_policy(slot, name, &self.library.names(slot, &work)))
+        offered.warning
     }
 
-    /// Whether content is to be admitted: it neither serves, nor was refused or given up.
-    fn is_wanted(&self, slot: Slot, wish: &Wish, key: ContentKey) -> bool {
+    fn judge(&self, slot: Slot, wish: &Wish, key: ContentKey) -> Judgement {
         let mut work = self.library.work();
-        let is_unparked = std::mem::take(&mut work.slot(slot).is_unparked);
-        let is_forced = std::mem::take(&mut work.slot(slot).is_forced);
-        if is_unparked {
+        if work.slot(slot).is_unparked {
             work.slot(slot).quarantined.remove(&key);
             work.memory.slot_mut(slot).parked.remove(&key);
         }
         let is_parked = work.memory.slot(slot).parked.contains(&key);
         let slot_work = work.slot(slot);
-        let is_given_up = slot_work.quarantined.contains(&key);
-        if is_parked || is_given_up {
+        if is_parked || slot_work.quarantined.contains(&key) {
             let why = if is_parked { "was rolled back" } else { "failed too often" };
-            slot_work.warning = Some(format!(
+            return Judgement::GivenUp(format!(
                 "the content of {} {why} and is not taken until it changes or is asked for by hand",
                 wish.component
             ));
-            return false;
         }
-        if is_forced {
-            return true;
+        if slot_work.is_forced {
+            return Judgement::Wanted;
         }
         let is_installed = slot_work
             .installed
@@ -247,37 +275,73 @@ impl Reloader {
             .is_some_and(|it| it.key == Some(key) && it.component == wish.component);
         if is_installed {
             slot_work.refused = None;
-            return false;
+            return Judgement::Serves;
         }
-        let is_refused = slot_work
-            .refused
-            .as_ref()
-            .is_some_and(|it| it.key == Some(key) && it.component == wish.component);
-        !is_refused
+        match slot_work.refusals.of(key) {
+            Some(refusal) => Judgement::Refused(refusal.clone()),
+            None => Judgement::Wanted,
+        }
     }
 
-    /// Takes the content through admission and hands it to the driver.
+    /// What was handed over goes first, and is chosen if it is admitted.
+    fn take_upload(&self, slot: Slot) {
+        let mut work = self.library.work();
+        let Some(upload) = work.slot(slot).upload.take() else { return };
+        let Some(binding) = work.slot(slot).binding.clone() else { return };
+        drop(work);
+        let Upload { component, config, content, outcome } = upload;
+        let digest = content.digest;
+        let wish = Wish { component, config, binding, upload: Some(digest) };
+        let admitted = wish.check_pin(digest);
+        let admitted =
+            admitted.and_then(|()| self.admit(slot, &wish, content, Origin::Uploaded));
+        if admitted.is_ok() {
+            let mut work = self.library.work();
+            let key = ContentKey::new(digest, &wish.config);
+            work.slot(slot).quarantined.remove(&key);
+            work.memory.slot_mut(slot).parked.remove(&key);
+            if let Some(installed) = work.slot(slot).installed.clone() {
+                self.library.follow(slot, &mut work, &installed, &wish.config);
+            }
+            self.library.kept.save(&work.memory);
+        }
+        // Whoever handed it over may have gone.
+        let _ = outcome.send(admitted);
+    }
+
+    /// Goes back to content that served before this host was started.
+    fn take_restore(&self, slot: Slot) {
+        let mut work = self.library.work();
+        let Some(kept) = work.slot(slot).restore.take() else { return };
+        let before = work.slot(slot).installed.as_ref().and_then(|it| it.key);
+        let Some(binding) = work.slot(slot).binding.clone() else { return };
+        drop(work);
+        let Some(content) = self.library.kept.read(kept.digest) else { return };
+        let Kept { component, config, .. } = kept;
+        let wish = Wish { component, config, binding, upload: None };
+        match self.admit(slot, &wish, content, Origin::Kept) {
+            Ok(()) => {
+                let mut work = self.library.work();
+                work.memory.slot_mut(slot).parked.extend(before);
+                if let Some(installed) = work.slot(slot).installed.clone() {
+                    self.library.follow(slot, &mut work, &installed, &wish.config);
+                }
+                self.library.kept.save(&work.memory);
+            }
+            Err(refusal) => {
+                tracing::warn!(slot = slot.name(), "not rolled back to {}: {refusal}", wish.component);
+            }
+        }
+    }
+
+    /// Takes content through admission and hands it to the driver.
     fn admit(
         &self,
         slot: Slot,
         wish: &Wish,
-        digest: Digest,
-        origin: &Origin,
-        content: Option<Content>,
+        content: Content,
+        origin: Origin,
     ) -> Result<(), Refusal> {
-        let content = match (content, origin) {
-            (Some(content), _) => content,
-            (None, Origin::File(path)) if path.exists() => folder::read(path)?,
-            (None, _) => self.library.kept.read(digest).ok_or_else(|| {
-                Refusal::new(Stage::Read, "its content is gone; put the file back")
-            })?,
-        };
-        if let Some(pin) =
-            wish.binding.sha256.filter(|pin| *pin != content.digest && !wish.is_chosen)
-        {
-            let reason = format!("its SHA-256 is {}, pinned is {pin}", content.digest);
-            return Err(Refusal::new(Stage::Pin, reason));
-        }
         let candidate = Candidate {
             bytes: &content.bytes,
             component: &wish.component,
@@ -287,43 +351,46 @@ impl Reloader {
             wasi_traps: wish.binding.wasi_traps,
         };
         let admitted = self.library.admission.admit(&candidate, &self.library.cache)?;
-        self.install(slot, &wish.component, &wish.config, content, origin.clone(), admitted);
+        self.install(slot, wish, content, origin, admitted);
         Ok(())
     }
 
     fn install(
         &self,
         slot: Slot,
-        component: &str,
-        config: &str,
+        wish: &Wish,
         content: Content,
         origin: Origin,
         admitted: Admitted,
     ) {
         let digest = content.digest;
+        let (component, config) = (wish.component.clone(), wish.config.clone());
         self.library.kept.keep(&content);
+        let source = Source {
+            component: component.clone(),
+            digest,
+            origin: origin.clone(),
+            loaded: Some(SystemTime::now()),
+            provenance: Provenance::of(&content.bytes),
+        };
         let mut work = self.library.work();
         work.memory.generation += 1;
         let number = work.memory.generation;
-        let kept = Kept { component: component.to_owned(), digest, config: config.to_owned() };
-        work.memory.slot_mut(slot).keep(kept);
+        let remembered = work.memory.slot_mut(slot);
+        // Served on from memory, it is still the file that is gone.
+        let is_file = match origin {
+            Origin::File(_) => true,
+            Origin::Kept => remembered.file(&component).is_some_and(|it| it.digest == digest),
+            Origin::Standard | Origin::Uploaded | Origin::Native | Origin::Given => false,
+        };
+        remembered.keep(Kept { component: component.clone(), digest, config: config.clone(), is_file });
         self.library.kept.save(&work.memory);
-        self.library.kept.prune(&work.memory);
         let slot_work = work.slot(slot);
         slot_work.refused = None;
-        slot_work.installed = Some(Installed {
-            component: component.to_owned(),
-            key: Some(ContentKey::new(digest, config)),
-            origin: origin.clone(),
-            bytes: Some(content),
-        });
-        let source = Source {
-            component: component.to_owned(),
-            digest,
-            origin,
-            loaded: Some(SystemTime::now()),
-        };
+        let key = Some(ContentKey::new(digest, &config));
         tracing::info!(slot = slot.name(), %digest, "policy {component} is admitted");
+        slot_work.installed = Some(Installed { component, key, origin, bytes: Some(content) });
+        self.library.kept.prune(&work.memory);
         self.library.hand_over(slot, activate(admitted, source, number));
     }
 
@@ -331,8 +398,6 @@ impl Reloader {
         let mut work = self.library.work();
         let slot_work = work.slot(slot);
         slot_work.refused = None;
-        slot_work.is_forced = false;
-        slot_work.is_unparked = false;
         let is_installed = slot_work
             .installed
             .as_ref()
@@ -354,19 +419,33 @@ impl Reloader {
         self.library.hand_over(slot, Change::Activate(Arc::new(native), None));
     }
 
+    /// Notes it, and tells of it if this content has not been refused so before.
     fn refuse(&self, slot: Slot, wish: &Wish, key: Option<ContentKey>, refusal: Refusal) {
         let mut work = self.library.work();
         let slot_work = work.slot(slot);
-        let is_known =
-            slot_work.refused.as_ref().is_some_and(|it| it.key == key && it.refusal == refusal);
-        if !is_known {
-            tracing::warn!(slot = slot.name(), "policy {} is {refusal}", wish.component);
-            slot_work.refused = Some(Refused {
-                component: wish.component.clone(),
-                key,
-                refusal,
-                at: SystemTime::now(),
-            });
+        let is_current = slot_work.refused.as_ref().is_some_and(|it| {
+            it.key == key && it.refusal == refusal && it.component == wish.component
+        });
+        if is_current {
+            return;
+        }
+        let is_new = key.is_none_or(|key| slot_work.refusals.note(key, &refusal));
+        let refused = Refused {
+            component: wish.component.clone(),
+            key,
+            refusal,
+            at: SystemTime::now(),
+        };
+        let told = RefusedStatus::from(&refused);
+        slot_work.refused = Some(refused);
+        drop(work);
+        let digest = told.digest.map(|it| it.to_string()).unwrap_or_default();
+        let (slot_name, component) = (slot.name(), &told.component);
+        if is_new {
+            tracing::warn!(slot = slot_name, digest, "policy {component} is {}", told.refusal());
+            self.library.tell(slot, &told);
+        } else {
+            tracing::debug!(slot = slot_name, digest, "policy {component} is refused again");
         }
     }
 
@@ -387,81 +466,24 @@ impl Reloader {
             })
             .collect();
         drop(work);
-        let standard = self.library.standard.iter();
-        candidates.extend(standard.filter(|it| it.name == wish.component && it.slot == slot).map(
-            |it| {
-                let bytes: Arc<[u8]> = Arc::from(&*it.bytes);
-                let content = Content { digest: Digest::of(&bytes), bytes };
-                (wish.config.clone(), Origin::Standard, content)
-            },
-        ));
+        let standard = self.library.standard(slot, &wish.component);
+        candidates.extend(standard.map(|it| (wish.config.clone(), Origin::Standard, it)));
         for (config, origin, content) in candidates {
             let key = ContentKey::new(content.digest, &config);
-            if Some(key) == refused || parked.contains(&key) {
+            if Some(key) == refused
+                || parked.contains(&key)
+                || wish.check_pin(content.digest).is_err()
+            {
                 continue;
             }
             let again = Wish { config, ..wish.clone() };
             let refusal = self.library.work().slot(slot).refused.take();
-            let result = self.admit(slot, &again, content.digest, &origin, Some(content));
+            let result = self.admit(slot, &again, content, origin);
             // What was wished is still refused.
             self.library.work().slot(slot).refused = refusal;
             if result.is_ok() {
                 return;
             }
         }
-    }
-
-    /// Files that no slot asks for are tried without configuration, and listed.
-    fn look_at_others(&mut self, files: &Files, asked: u64) {
-        let wished: Vec<String> =
-            Slot::ALL.into_iter().filter_map(|slot| Some(self.wish(slot)?.component)).collect();
-        let mut listed = Vec::new();
-        for (component, found) in files {
-            if wished.contains(component) {
-                continue;
-            }
-            // Newer requests go first; the next pass looks at the rest.
-            if self.library.work().requested > asked {
-                return;
-            }
-            let verdict = match &found.digest {
-                Ok(digest) => match self.verdicts.get(digest) {
-                    Some(verdict) => verdict.clone(),
-                    None => {
-                        let verdict = self.try_other(component, &found.path);
-                        self.verdicts.insert(*digest, verdict.clone());
-                        verdict
-                    }
-                },
-                Err(refusal) => Err(refusal.clone()),
-            };
-            listed.push(FileVerdict {
-                component: component.clone(),
-                path: found.path.clone(),
-                digest: found.digest.as_ref().ok().copied(),
-                verdict,
-            });
-        }
-        self.verdicts.retain(|digest, _| listed.iter().any(|it| it.digest == Some(*digest)));
-        self.library.work().files = listed;
-    }
-
-    fn try_other(
-        &self,
-        component: &str,
-        path: &std::path::Path,
-    ) -> Result<(Slot, String, String), Refusal> {
-        let content = folder::read(path)?;
-        let slot = self.library.admission.find_slot(&content.bytes)?;
-        let candidate = Candidate {
-            bytes: &content.bytes,
-            component,
-            slot,
-            config: "{}",
-            limits: None,
-            wasi_traps: false,
-        };
-        let admitted = self.library.admission.admit(&candidate, &self.library.cache)?;
-        Ok((slot, admitted.manifest.name, admitted.manifest.version))
     }
 }
