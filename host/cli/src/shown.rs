@@ -3,6 +3,7 @@
 use crate::output::Colour;
 use pointsman_protocol::api::{Counts, StampView, WireJobState, WireTaskState, WireWorkerState};
 use pointsman_protocol::timestamp::Timestamp;
+use std::time::Duration;
 
 pub fn task_colour(state: WireTaskState) -> Colour {
     match state {
@@ -48,6 +49,42 @@ pub fn counts(counts: Counts) -> String {
         0 => "no tasks".to_owned(),
         1 => format!("1 task: {}", shown.join(", ")),
         total => format!("{total} tasks: {}", shown.join(", ")),
+    }
+}
+
+/// Microseconds with their fraction.
+pub fn micros(duration: Duration) -> f64 {
+    duration.as_nanos() as f64 / 1e3
+}
+
+/// Like `0.74 µs`, `38 µs`, `4.2 ms` or `12.3 s`.
+pub fn duration(duration: Duration) -> String {
+    let us = micros(duration);
+    let (value, unit) = match us {
+        us if us < 1e3 => (us, "µs"),
+        us if us < 1e6 => (us / 1e3, "ms"),
+        us => (us / 1e6, "s"),
+    };
+    let digits = if value < 1.0 {
+        2
+    } else if value < 100.0 {
+        1
+    } else {
+        0
+    };
+    format!("{value:.digits$} {unit}")
+}
+
+/// Like `21 KiB` or `17.6 MiB`.
+pub fn bytes(n: usize) -> String {
+    const KIB: f64 = 1024.0;
+    let n = n as f64;
+    if n < KIB {
+        format!("{n} bytes")
+    } else if n < KIB * KIB {
+        format!("{:.0} KiB", n / KIB)
+    } else {
+        format!("{:.1} MiB", n / KIB / KIB)
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) struct Admitted {
     pub instance: Instance,
     /// What the trial call of 1,000 rows took.
     pub trial: probe::Trial,
+    /// Bytes of linear memory that an instance held after every trial call.
+    pub memory: usize,
 }
 
 /// What a candidate is to become.
@@ -178,8 +180,9 @@ impl Admission {
             .map_err(|error| Refusal::new(Stage::Manifest, error))?;
         let trial = probe::probe(&mut used, &profile, &start, &manifest)
             .map_err(|reason| Refusal::new(Stage::Probe, reason))?;
+        let memory = used.memory_used();
         let (instance, _) = start()?;
-        Ok(Admitted { artefact, manifest, profile, stats, instance, trial })
+        Ok(Admitted { artefact, manifest, profile, stats, instance, trial, memory })
     }
 
     /// The slot that a file is made for.
@@ -226,7 +229,7 @@ fn survive<T>(stage: Stage, work: impl FnOnce() -> Result<T, Refusal>) -> Result
 }
 
 /// Accepts finished components as they are, and makes components of core modules.
-fn to_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+pub(crate) fn to_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     let refuse = |reason: &str| Err(Refusal::new(Stage::Format, reason));
     if bytes.len() > MAX_FILE {
         return Err(Refusal::new(Stage::Format, too_large(bytes.len() as u64)));
@@ -304,23 +307,32 @@ fn explain_module_error(error: &str) -> String {
     format!("the core module does not make a component: {error}")
 }
 
-/// Guests that carry an interpreter say so in the producers section of one of their modules.
+/// Guests that carry an interpreter show it: in the producers section of one of their modules, or by the
+/// name of the library that they link.
 const INTERPRETERS: [&str; 6] =
     ["python", "javascript", "componentize", "quickjs", "spidermonkey", "starling"];
 
-fn is_interpreted(component: &[u8]) -> bool {
-    let names_interpreter = |section: &wasmparser::CustomSectionReader<'_>| {
+pub(crate) fn is_interpreted(component: &[u8]) -> bool {
+    let is_interpreter = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        INTERPRETERS.iter().any(|it| name.contains(it))
+    };
+    let is_named = |section: &wasmparser::CustomSectionReader<'_>| {
         let wasmparser::KnownCustom::Producers(fields) = section.as_known() else {
             return false;
         };
         let values = fields.into_iter().flatten().flat_map(|field| field.values);
-        values.flatten().any(|value| {
-            let name = value.name.to_ascii_lowercase();
-            INTERPRETERS.iter().any(|it| name.contains(it))
-        })
+        values.flatten().any(|value| is_interpreter(value.name))
+    };
+    // Linkers of shared libraries give each its base address by such an export.
+    let is_base = |export: &wasmparser::Export<'_>| {
+        export.name.strip_suffix(":memory_base").is_some_and(is_interpreter)
     };
     wasmparser::Parser::new(0).parse_all(component).any(|payload| match payload {
-        Ok(wasmparser::Payload::CustomSection(section)) => names_interpreter(&section),
+        Ok(wasmparser::Payload::CustomSection(section)) => is_named(&section),
+        Ok(wasmparser::Payload::ExportSection(exports)) => {
+            exports.into_iter().flatten().any(|export| is_base(&export))
+        }
         Ok(_) | Err(_) => false,
     })
 }
@@ -354,6 +366,16 @@ mod tests {
         assert!(is_interpreted(&made_by("componentize-py")));
         assert!(is_interpreted(&made_by("QuickJS")));
         assert!(!is_interpreted(&made_by("rustc")));
+        let linking = |library: &str| {
+            let text = format!(
+                r#"(component (core module (global i32 (i32.const 0))
+                (export "{library}:memory_base" (global 0))))"#
+            );
+            wat::parse_str(text).expect("valid text")
+        };
+        assert!(is_interpreted(&linking("libcomponentize_py_runtime.so")));
+        assert!(is_interpreted(&linking("componentize_qjs_runtime.wasm")));
+        assert!(!is_interpreted(&linking("libc.so")));
         assert!(!is_interpreted(b"junk"));
     }
 }

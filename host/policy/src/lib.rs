@@ -16,6 +16,8 @@ mod bindings;
 mod engine;
 mod clock;
 mod limits;
+mod inspection;
+mod provenance;
 
 // Where candidates come from.
 mod library;
@@ -45,6 +47,7 @@ pub use failure::{Failure, FailureKind};
 pub use generation::{Digest, Origin};
 pub use host::{FixedError, FixedPolicies, PolicyHost, Source};
 pub use incident::{Incident, IncidentKind};
+pub use inspection::{Bench, BenchRow, Cost, Inspected, Inspector, Subject};
 pub use ladder::OnFailure;
 pub use library::{
     Binding, LibraryError, LibrarySettings, PolicyLibrary, RollbackError, RolledBack,
@@ -54,6 +57,7 @@ pub use limits::{Limits, Metering, WALL_FACTOR};
 pub use manifest::ManifestError;
 pub use native::{NativePolicies, NativeQueue, NativeScoring};
 pub use probe::Trial;
+pub use provenance::Provenance;
 pub use status::{
     Checked, ExplainError, FileStatus, GenerationStatus, LibraryStatus, RefusedStatus, SlotState,
     SlotStatus,

@@ -6,8 +6,11 @@ use crate::bindings::types::Manifest;
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::manifest::Profile;
+use crate::native::Native;
 use pointsman_scheduler::columns::{TaskColumn, WorkerColumn};
 use pointsman_scheduler::policies::{NO_WORKER, Proposal};
+use pointsman_scheduler::record::PolicyStamp;
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// What the largest trial call took.
@@ -22,6 +25,7 @@ pub struct Trial {
 }
 
 const MANY: usize = 1_000;
+const NOW_MS: f64 = 1_700_000_000_000.25;
 
 /// A batch of rows with what is special about it.
 struct Batch {
@@ -109,6 +113,32 @@ pub(crate) fn measure(
     })
 }
 
+/// As [`measure`], of a policy of the host's own; None: it has nothing to answer.
+pub(crate) fn measure_native(native: Native, n_rows: usize) -> Option<Duration> {
+    // A call takes less than the clock can tell, so each sample is of many.
+    const N_SAMPLES: usize = 21;
+    let n_calls = (20_000 / (n_rows + 20)).max(1) as u32;
+    let profile = native.profile(PolicyStamp::default())?;
+    let batch = Batch { what: "ordinary rows", n_rows, value: ordinary };
+    let Arguments { tasks, workers, .. } = Arguments::of(&profile, &batch);
+    let mut answer = Vec::new();
+    let mut times = Vec::with_capacity(N_SAMPLES);
+    for _ in 0..N_SAMPLES {
+        let begun = Instant::now();
+        for _ in 0..n_calls {
+            match native {
+                Native::Scoring(it) => it.score(black_box(&workers), n_rows, &mut answer),
+                Native::Queue(it) => it.rank(NOW_MS, black_box(&tasks), n_rows, &mut answer),
+                Native::NoRescheduling => return None,
+            }
+            black_box(&answer);
+        }
+        times.push(begun.elapsed() / n_calls);
+    }
+    times.sort_unstable();
+    Some(times[N_SAMPLES / 2])
+}
+
 fn applicable(profile: &Profile) -> impl Iterator<Item = &'static Batch> {
     // `rank` is never called without rows.
     let least = match profile {
@@ -157,7 +187,6 @@ impl Arguments {
     }
 
     fn call(&self, instance: &mut Instance, profile: &Profile) -> Result<Answer, Failure> {
-        const NOW_MS: f64 = 1_700_000_000_000.25;
         let bits =
             |numbers: Vec<f64>| Answer::Numbers(numbers.into_iter().map(f64::to_bits).collect());
         let n_rows = self.n_rows;

@@ -1,4 +1,11 @@
-//! `pointsman policy`: what serves each slot, another choice, and back.
+//! `pointsman policy`: what serves each slot, another choice, and back; and a policy's way there, from a
+//! new project to a file that is measured.
+
+mod bench;
+mod check;
+mod new;
+mod project;
+mod subject;
 
 use crate::client::{Client, Connection};
 use crate::exit::{Exit, Failure};
@@ -8,7 +15,7 @@ use pointsman_protocol::api::{PoliciesView, WireSlot};
 use reqwest::Method;
 use serde_json::json;
 
-/// List policies, put another one in force, or go back
+/// Write, check and measure policies; list them, put another one in force, or go back
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -17,6 +24,16 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
+    New(new::Args),
+    Check(check::Args),
+    Bench(bench::Args),
+    #[command(flatten)]
+    Host(Order),
+}
+
+/// What a running host is asked.
+#[derive(Debug, clap::Subcommand)]
+enum Order {
     /// What serves each slot, what could, and what was refused
     List,
     /// Put a policy in force, without any pause
@@ -36,18 +53,24 @@ enum Action {
 }
 
 pub fn policy(args: &Args, connection: &Connection, output: Output) -> Result<Exit, Failure> {
+    let order = match &args.action {
+        Action::New(args) => return new::new(args, output),
+        Action::Check(args) => return check::check(args, output),
+        Action::Bench(args) => return bench::bench(args, output),
+        Action::Host(order) => order,
+    };
     let client = Client::new(connection)?;
     crate::with_runtime(async {
-        let answer = match &args.action {
-            Action::List => client.get("/v1/policies", &[]).await?,
-            Action::Use { slot, name } => {
+        let answer = match order {
+            Order::List => client.get("/v1/policies", &[]).await?,
+            Order::Use { slot, name } => {
                 let body = json!({ "component": name }).to_string();
                 client.send_json(Method::PUT, &format!("/v1/policies/{slot}"), body, &[]).await?
             }
-            Action::Rollback { slot } => {
+            Order::Rollback { slot } => {
                 client.post(&format!("/v1/policies/{slot}/rollback")).await?
             }
-            Action::Reload => client.post("/v1/policies/reload").await?,
+            Order::Reload => client.post("/v1/policies/reload").await?,
         };
         if output.json {
             output.raw(&answer.text);

@@ -1,0 +1,258 @@
+//! The files of a policy project: templates with the project's names put in, and the part of Pointsman's
+//! source tree that it builds from. Writes nothing.
+
+use pointsman_scheduler::Slot;
+
+include!(concat!(env!("OUT_DIR"), "/project_files.rs"));
+
+/// So that a new project builds with the versions that the SDK was tested with. What is not needed is
+/// removed by the first build.
+const LOCK: &str = include_str!("../../../../../Cargo.lock");
+const LICENSES: [(&str, &str); 2] = [
+    ("LICENSE-APACHE", include_str!("../../../../../LICENSE-APACHE")),
+    ("LICENSE-MIT", include_str!("../../../../../LICENSE-MIT")),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Language {
+    Rust,
+    Python,
+    Javascript,
+}
+
+impl Language {
+    pub fn name(self) -> &'static str {
+        match self {
+            Language::Rust => "Rust",
+            Language::Python => "Python",
+            Language::Javascript => "JavaScript",
+        }
+    }
+
+    fn folder(self) -> &'static str {
+        match self {
+            Language::Rust => "rust",
+            Language::Python => "python",
+            Language::Javascript => "javascript",
+        }
+    }
+}
+
+/// One project.
+#[derive(Debug)]
+pub struct Project {
+    pub name: String,
+    pub slot: Slot,
+    pub language: Language,
+    /// Where `plugins/sdk` and `wit` are, seen from the project.
+    source: &'static str,
+    wit: &'static str,
+    /// It brings them along.
+    is_complete: bool,
+}
+
+impl Project {
+    /// At the end of the line that is to be changed first.
+    pub const MARK: &str = "<-- change this line";
+
+    /// That needs nothing beside it.
+    pub fn of_its_own(name: &str, slot: Slot, language: Language) -> Project {
+        let name = name.to_owned();
+        Project { name, slot, language, source: "pointsman", wit: "wit", is_complete: true }
+    }
+
+    /// The file with the marked line.
+    pub fn file_to_edit(&self) -> &'static str {
+        match self.language {
+            Language::Rust => "src/lib.rs",
+            Language::Python => "policy.py",
+            Language::Javascript => "policy.js",
+        }
+    }
+
+    /// What builds it, after what is done once.
+    pub fn commands(&self) -> Vec<String> {
+        let Project { name, wit, slot, .. } = self;
+        let slot = slot.name();
+        let commands = match self.language {
+            Language::Rust => {
+                vec!["cargo build --release --target wasm32-unknown-unknown".to_owned()]
+            }
+            Language::Python => vec![
+                "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt".to_owned(),
+                format!(
+                    ".venv/bin/componentize-py -d {wit} -w {slot}-policy componentize --stub-wasi \
+                     component -o {name}.wasm"
+                ),
+            ],
+            Language::Javascript => vec!["npm ci".to_owned(), "npm run build".to_owned()],
+        };
+        commands
+    }
+
+    /// What the build writes.
+    pub fn wasm(&self) -> String {
+        match self.language {
+            Language::Rust => {
+                let library = self.name.replace('-', "_");
+                format!("target/wasm32-unknown-unknown/release/{library}.wasm")
+            }
+            Language::Python | Language::Javascript => format!("{}.wasm", self.name),
+        }
+    }
+
+    /// Path and content of every file.
+    pub fn files(&self) -> Vec<(String, String)> {
+        let slot = self.slot.name();
+        let mut files = match self.language {
+            Language::Rust => vec![
+                self.file("Cargo.toml", &["Cargo.toml"]),
+                self.file("src/lib.rs", &[&format!("src/{slot}.rs")]),
+            ],
+            Language::Python => vec![
+                self.file("requirements.txt", &["requirements.txt"]),
+                self.file("policy.py", &[&format!("policy_{slot}.py")]),
+                self.file("test_policy.py", &[&format!("test_policy_{slot}.py")]),
+                self.file("component.py", &["component.py", &format!("component_{slot}.py")]),
+            ],
+            Language::Javascript => vec![
+                self.file("package.json", &["package.json"]),
+                self.file("package-lock.json", &["package-lock.json"]),
+                self.file("policy.js", &[&format!("policy_{slot}.js")]),
+                self.file("policy.test.js", &[&format!("policy_{slot}.test.js")]),
+                self.file("component.js", &["component.js", &format!("component_{slot}.js")]),
+            ],
+        };
+        files.push(self.file(".gitignore", &["gitignore"]));
+        files.push(self.file("README.md", &["README.md"]));
+        if self.is_complete {
+            files.extend(self.source_files());
+        }
+        files
+    }
+
+    fn source_files(&self) -> Vec<(String, String)> {
+        let contract = SOURCE.iter().filter(|(path, _)| path.ends_with(".wit"));
+        let own = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
+        match self.language {
+            Language::Rust => {
+                let below = |(path, text): &(&str, &str)| {
+                    (format!("{}/{path}", self.source), (*text).to_owned())
+                };
+                let source = SOURCE.iter().chain(&LICENSES).map(below);
+                source.chain([("Cargo.lock".to_owned(), LOCK.to_owned())]).collect()
+            }
+            Language::Python | Language::Javascript => contract.map(own).collect(),
+        }
+    }
+
+    /// `path` from templates, one after the other, with the project's names put in.
+    fn file(&self, path: &str, templates: &[&str]) -> (String, String) {
+        let folder = self.language.folder();
+        let mut content = String::new();
+        for name in templates {
+            let wanted = format!("{folder}/{name}");
+            let found = TEMPLATES.iter().find(|(path, _)| *path == wanted);
+            let (_, text) = found.unwrap_or_else(|| panic!("the template {wanted} is carried"));
+            content.push_str(text);
+        }
+        for (key, value) in self.names() {
+            content = content.replace(&format!("{{{{{key}}}}}"), &value);
+        }
+        (path.to_owned(), content)
+    }
+
+    fn names(&self) -> [(&'static str, String); 8] {
+        let has_worker = match self.slot {
+            Slot::Scoring | Slot::Rescheduling => true,
+            Slot::Queue => false,
+        };
+        let pick = |both: &str, task: &str| if has_worker { both } else { task }.to_owned();
+        let (needs, columns) = match self.language {
+            Language::Rust => (String::new(), String::new()),
+            Language::Python => (
+                pick(
+                    r#"[("needs-task", policy.Task), ("needs-worker", policy.Worker)]"#,
+                    r#"[("needs-task", policy.Task)]"#,
+                ),
+                pick("Task` and `Worker", "Task"),
+            ),
+            Language::Javascript => (
+                pick(
+                    r#"[["needs-task", policy.TASK], ["needs-worker", policy.WORKER]]"#,
+                    r#"[["needs-task", policy.TASK]]"#,
+                ),
+                pick("TASK` and `WORKER", "TASK"),
+            ),
+        };
+        let rows = match self.slot {
+            Slot::Scoring => "Worker",
+            Slot::Queue => "Task",
+            Slot::Rescheduling => "Task` and `Worker",
+        };
+        [
+            ("name", self.name.clone()),
+            ("crate", self.name.replace('-', "_")),
+            ("slot", self.slot.name().to_owned()),
+            ("source", self.source.to_owned()),
+            ("wit", self.wit.to_owned()),
+            ("rows", rows.to_owned()),
+            ("columns", columns),
+            ("needs", needs),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    const LANGUAGES: [Language; 3] = [Language::Rust, Language::Python, Language::Javascript];
+
+    #[test]
+    fn no_project_is_without_its_one_marked_line_and_no_name_is_left_open() {
+        for slot in Slot::ALL {
+            for language in LANGUAGES {
+                let project = Project::of_its_own("my-policy", slot, language);
+                let files = project.files();
+                for (path, content) in files.iter().filter(|(path, _)| !path.ends_with(".rs")) {
+                    assert!(!content.contains("{{"), "{path} of {language:?} for {slot:?}");
+                }
+                let (_, edited) =
+                    files.iter().find(|(path, _)| path == project.file_to_edit()).unwrap();
+                assert_eq!(edited.matches(Project::MARK).count(), 1, "{language:?} for {slot:?}");
+                assert!(edited.contains("my-policy"));
+            }
+        }
+    }
+
+    /// The examples are what `policy new` writes, but for the contract, which they take from the tree.
+    #[test]
+    fn no_example_differs_from_what_a_new_project_is() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+        let blessed = std::env::var_os("POINTSMAN_BLESS").is_some();
+        let languages = LANGUAGES.into_iter().zip([Slot::Scoring, Slot::Queue, Slot::Rescheduling]);
+        for (language, slot) in languages {
+            let project = Project {
+                name: format!("{}-example", language.folder()),
+                slot,
+                language,
+                source: "../..",
+                wit: "../../wit",
+                is_complete: false,
+            };
+            let folder = examples.join(format!("policy-{}", language.folder()));
+            for (path, content) in project.files() {
+                let path = folder.join(path);
+                if blessed {
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    fs::write(&path, &content).unwrap();
+                }
+                let on_disk = fs::read_to_string(&path).unwrap_or_default();
+                assert_eq!(on_disk, content, "{}: `cargo xtask bless`", path.display());
+            }
+        }
+    }
+}
