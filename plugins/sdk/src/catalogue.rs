@@ -9,10 +9,32 @@ pub use columns::{TASK, WORKER};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
     pub name: &'static str,
-    /// `0..1`, `cores`, `bytes`, `MB`, `devices`, `ms`, `count`, `number`, or `name number` for what
-    /// [`host::intern`](crate::host::intern) numbers.
+    /// `0..1`, `cores`, `bytes`, `MB`, `devices`, `ms`, `1/s`, `count`, `number`, or `name number` for
+    /// what [`host::intern`](crate::host::intern) numbers.
     pub unit: &'static str,
+    pub range: Range,
+    /// Whether some rows have none: read it as an `Option<f64>`, or expect NaN.
+    pub can_be_missing: bool,
     pub meaning: &'static str,
+}
+
+/// What values a column has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// From 0 to 1.
+    Fraction,
+    /// 0 or more.
+    NotNegative,
+    /// More than 0.
+    Positive,
+    /// A whole number from 1 on.
+    Counted,
+    /// A whole number of 32 bits, negative ones included.
+    Signed,
+    /// A whole number from 0 to 2^53 − 1, to be compared for equality only.
+    Name,
+    /// Any finite number.
+    Any,
 }
 
 /// What a row is about.

@@ -6,6 +6,10 @@
 macro_rules! export_scoring {
     ($policy:ty) => {
         const _: () = $crate::glue::assert_columns::<<$policy as $crate::Scoring>::Worker>();
+        $crate::export_test!(
+            <$policy as $crate::Scoring>::Task,
+            <$policy as $crate::Scoring>::Worker
+        );
 
         #[cfg(target_arch = "wasm32")]
         mod pointsman_component {
@@ -36,6 +40,7 @@ macro_rules! export_scoring {
 macro_rules! export_queue {
     ($policy:ty) => {
         const _: () = $crate::glue::assert_columns::<<$policy as $crate::Queue>::Task>();
+        $crate::export_test!(<$policy as $crate::Queue>::Task, $crate::NoColumns);
 
         #[cfg(target_arch = "wasm32")]
         mod pointsman_component {
@@ -55,6 +60,10 @@ macro_rules! export_queue {
 macro_rules! export_rescheduling {
     ($policy:ty) => {
         const _: () = $crate::glue::assert_rescheduling::<$policy>();
+        $crate::export_test!(
+            <$policy as $crate::Rescheduling>::Task,
+            <$policy as $crate::Rescheduling>::Worker
+        );
 
         #[cfg(target_arch = "wasm32")]
         mod pointsman_component {
@@ -83,6 +92,24 @@ macro_rules! export_rescheduling {
                     };
                     Ok(proposals.into_iter().map(to_wire).collect())
                 }
+            }
+        }
+    };
+}
+
+/// A test in the policy's crate, so that a misspelt field is found by `cargo test` even where the
+/// author has written none.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_test {
+    ($task:ty, $worker:ty) => {
+        #[cfg(test)]
+        mod pointsman_columns {
+            use super::*;
+
+            #[test]
+            fn no_column_is_unknown_to_the_host() {
+                $crate::testing::assert_columns_known::<$task, $worker>();
             }
         }
     };

@@ -1,6 +1,10 @@
 //! What a policy may ask of the host; there is nothing else. Natively, in tests, lines go to
 //! standard error and gauges nowhere.
 
+mod native;
+
+pub use native::{Recorded, recorded};
+
 use std::sync::OnceLock;
 
 /// How loud a line is.
@@ -29,14 +33,16 @@ pub fn log(level: Level, message: &str) {
     match CALLS.get() {
         Some(calls) => (calls.log)(level, message),
         None if cfg!(target_arch = "wasm32") => {}
-        None => eprintln!("{level:?}: {message}"),
+        None => native::log(level, message),
     }
 }
 
 /// Shows a number of the policy's own in its metrics. The host drops what is not finite.
 pub fn gauge(name: &str, value: f64) {
-    if let Some(calls) = CALLS.get() {
-        (calls.gauge)(name, value);
+    match CALLS.get() {
+        Some(calls) => (calls.gauge)(name, value),
+        None if cfg!(target_arch = "wasm32") => {}
+        None => native::gauge(name, value),
     }
 }
 
@@ -48,7 +54,7 @@ pub fn intern(table: Table, value: &str) -> f64 {
         Table::Tenant => "tenant",
         Table::Label => "label",
     };
-    CALLS.get().map_or_else(|| native_number(value), |calls| (calls.intern)(name, value))
+    CALLS.get().map_or_else(|| native::number(value), |calls| (calls.intern)(name, value))
 }
 
 /// The imports of the component that this code is part of.
@@ -68,10 +74,4 @@ pub fn connect(calls: &'static Calls) {
     if CALLS.set(calls).is_ok() {
         std::panic::set_hook(Box::new(|info| log(Level::Error, &info.to_string())));
     }
-}
-
-/// Without a host: any number that is the same for the same text. FNV-1a in the 53 bits of an f64.
-fn native_number(value: &str) -> f64 {
-    let mix = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    (value.bytes().fold(0xcbf2_9ce4_8422_2325, mix) >> 11) as f64
 }

@@ -73,7 +73,7 @@ pub const CONTRACT: &str = "0.1.0-draft";
 pub mod prelude {
     pub use crate::{
         About, Action, Columns, Discipline, NoColumns, NoConfig, Proposal, Queue, Rescheduling,
-        Scoring, columns, export_queue, export_rescheduling, export_scoring, host,
+        Rows, Scoring, columns, export_queue, export_rescheduling, export_scoring, host,
     };
 }
 
