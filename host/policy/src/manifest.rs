@@ -4,7 +4,7 @@ use crate::bindings::types::Manifest;
 use crate::nearest::hint;
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::columns::{TaskColumn, WorkerColumn};
-use pointsman_scheduler::policies::{QueueProfile, ReschedulingProfile, ScoringProfile};
+use pointsman_scheduler::policies::{GroupBy, QueueProfile, ReschedulingProfile, ScoringProfile};
 use pointsman_scheduler::record::PolicyStamp;
 use pointsman_scheduler::settings::Discipline;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ pub(crate) fn description(manifest: &Manifest) -> &str {
 const SCORING_KEYS: &[&str] =
     &["description", "needs-worker", "needs-task", "node-local", "banded"];
 const QUEUE_KEYS: &[&str] =
-    &["description", "needs-task", "time-dependent", "interval-ms", "discipline"];
+    &["description", "needs-task", "time-dependent", "interval-ms", "discipline", "group-by"];
 const RESCHEDULING_KEYS: &[&str] = &["description", "needs-worker", "needs-task", "interval-ms"];
 
 /// Measurements come with each worker's sync; more often there is nothing new to see.
@@ -153,6 +153,7 @@ pub(crate) fn profile(
                 needs_task,
                 refresh: is_time_dependent.then(|| interval.unwrap_or(DEFAULT_REFRESH)),
                 discipline: properties.discipline()?,
+                group_by: properties.group_by()?,
             }))
         }
         // Without task columns `on-worker` still tells the rows apart.
@@ -263,6 +264,18 @@ impl<'a> Properties<'a> {
                 key: "interval-ms",
                 value: value.to_owned(),
                 expected: "write a whole number from 100 to 3600000",
+            }),
+        }
+    }
+
+    fn group_by(&self) -> Result<Option<GroupBy>, ManifestError> {
+        let Some(value) = self.get("group-by") else { return Ok(None) };
+        match GroupBy::find(value) {
+            Some(group_by) => Ok(Some(group_by)),
+            None => Err(ManifestError::Value {
+                key: "group-by",
+                value: value.to_owned(),
+                expected: "write tenant or job",
             }),
         }
     }

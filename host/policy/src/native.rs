@@ -118,6 +118,7 @@ impl NativeQueue {
             needs_task,
             refresh: None,
             discipline: Some(discipline),
+            group_by: None,
         }
     }
 

@@ -25,7 +25,7 @@ impl Scheduler {
         let devices = worker.take(id, &request);
         worker.dispatched += 1.0 / worker.weight;
         let worker_id = worker.record.id;
-        self.charge_tenant(id, 1);
+        self.charge_tenant(id);
         let task = self.task_mut(id);
         assert_eq!(task.n_deps_left, 0, "a task is placed only when its dependencies are met");
         let status = &mut task.status;
@@ -145,7 +145,7 @@ impl Scheduler {
             worker.free.give_back(&request, &devices);
         }
         self.workers.touched.insert(idx);
-        self.charge_tenant(id, -1);
+        self.discharge_tenant(id);
         self.moving.remove(&id);
     }
 
@@ -362,20 +362,6 @@ impl Scheduler {
             self.latest_by_name.insert(self.task(root).spec.name.clone(), root);
         }
         n_revived
-    }
-
-    /// Keeps what a tenant's current attempts hold; `sign` is 1 or -1.
-    pub(crate) fn charge_tenant(&mut self, id: TaskId, sign: i64) {
-        let spec = self.task(id).spec.clone();
-        let held = match self.tenants.get_mut(&spec.tenant) {
-            Some(held) => held,
-            None => self.tenants.entry(spec.tenant.clone()).or_default(),
-        };
-        let request = &spec.request;
-        let amounts = [request.cpu_milli, request.memory, u64::from(request.gpu_milli)];
-        for (held, amount) in held.iter_mut().zip(amounts) {
-            *held += sign * i64::try_from(amount).unwrap_or(i64::MAX);
-        }
     }
 }
 

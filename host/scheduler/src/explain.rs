@@ -69,7 +69,8 @@ pub struct Explanation {
     pub state: TaskState,
     /// For a waiting task.
     pub reason: Option<Reason>,
-    /// Place in its queue, 1 is next; None unless ready. Counted up to 10,000.
+    /// Place in its queue, 1 is next; within its group if the queue policy groups. None unless
+    /// ready. Counted up to 10,000.
     pub queue_position: Option<u32>,
     pub queue_policy: PolicyStamp,
     pub scoring_policy: PolicyStamp,

@@ -15,6 +15,7 @@ impl Scheduler {
         self.check_counts(&mut found);
         self.check_places(&mut found);
         self.check_queues_agree(&mut found);
+        self.check_shares(&mut found);
         found
     }
 
@@ -125,13 +126,22 @@ impl Scheduler {
         }
     }
 
+    /// Tenants hold what their current attempts hold, and the heads of groups are ranked by that.
+    fn check_shares(&self, found: &mut Vec<String>) {
+        let current = self.tasks.values().filter(|task| task.status.current().is_some());
+        let current = current.map(|task| (task.spec.tenant.as_str(), &task.spec.request));
+        found.extend(self.shares.violations(current));
+        let share_now = |id| self.shares.dominant(&self.task(id).spec.tenant);
+        found.extend(self.queues.group_violations(share_now));
+    }
+
     /// Queued tasks are in the set of their class, and classes hold nothing else.
     fn check_queues_agree(&self, found: &mut Vec<String>) {
         for task in self.tasks.values() {
             let is_queued = task.place == Place::Queued;
             let in_class = task
                 .ranked
-                .is_some_and(|ranked| self.queues.class(task.class).tasks.contains(&ranked.key));
+                .is_some_and(|ranked| self.queues.class(ranked.class).tasks.contains(&ranked.key));
             if is_queued != in_class {
                 found.push(format!("{} queued: {is_queued}, in its class: {in_class}", task.id));
             }

@@ -1,17 +1,17 @@
-//! A planning round: ranks what became ready, wakes what could be helped, and places tasks in order.
+//! A planning round's placements: wakes what could be helped, and places tasks in order.
 
 use crate::effect::Effect;
 use crate::explain::Reason;
 use crate::ids::TaskId;
 use crate::index::WorkerKey;
-use crate::policies::{CallError, MAX_ROWS, Policies, QueueProfile, ScoringProfile};
+use crate::policies::{CallError, Policies, QueueProfile, ScoringProfile};
 use crate::queue::{ClassIdx, QueueIdx, RankKey};
 use crate::record::{Decision, Outcome, PolicyStamp, TaskState};
 use crate::reservation::Reservation;
 use crate::scheduler::{PlanReport, Scheduler};
 use crate::scores::Wanted;
 use crate::settings::Discipline;
-use crate::task::{Place, Ranked, TaskContext};
+use crate::task::Place;
 use crate::time::Time;
 use crate::timers::Timer;
 use crate::worker::WorkerIdx;
@@ -19,8 +19,6 @@ use std::sync::Arc;
 
 /// Below this score a worker is restricted, if the policy declares bands.
 const RESTRICTED_BELOW: f64 = 0.5;
-/// Ranked at most this many tasks in one round; the rest in the next ones.
-const MAX_RANKED_PER_ROUND: usize = 2 * MAX_ROWS;
 /// A slot can step down a few rungs in a round; more in a row means the policies are broken.
 pub(crate) const MAX_RUNGS: usize = 8;
 
@@ -39,20 +37,23 @@ impl Scheduler {
     pub(crate) fn place_all(
         &mut self,
         policies: &mut dyn Policies,
+        more: bool,
         effects: &mut Vec<Effect>,
     ) -> PlanReport {
         let queue_profile = policies.queue();
-        let mut report = PlanReport { n_started: 0, more: !self.to_rank.is_empty() };
+        let mut report = PlanReport { n_started: 0, more };
         self.wake_helped();
         self.is_reservation_stale = true;
         self.best_free = None;
-        while let Some((key, class)) = self.queues.first() {
+        while self.rank_heads(policies)
+            && let Some((key, class)) = self.queues.first()
+        {
             if report.n_started == self.settings.max_placements_per_round {
                 report.more = true;
                 break;
             }
             if self.is_reservation_stale {
-                self.reservation = self.reserve_for_best_head(&queue_profile);
+                self.reservation = self.reserve_for_best_head(&queue_profile, policies);
                 self.is_reservation_stale = false;
             }
             match self.choose(key.task, policies) {
@@ -114,7 +115,11 @@ impl Scheduler {
 
     /// The round's reservation: for the best-ranked task of all backfill queues that was tried and
     /// did not fit.
-    fn reserve_for_best_head(&self, profile: &QueueProfile) -> Option<Reservation> {
+    fn reserve_for_best_head(
+        &mut self,
+        profile: &QueueProfile,
+        policies: &mut dyn Policies,
+    ) -> Option<Reservation> {
         let is_blocked = |reason: &Option<Reason>| {
             matches!(reason, Some(Reason::NoCapacityNow { .. } | Reason::ReservedFor { .. }))
         };
@@ -127,9 +132,15 @@ impl Scheduler {
         let heads = blocked.filter_map(|class| {
             let first = class.tasks.first().copied()?;
             let was_tried = class.candidate.is_none_or(|candidate| first < candidate);
-            was_tried.then_some(first)
+            was_tried.then_some((first, class.key.group_id()))
         });
-        self.reserve(heads.min()?.task)
+        let best = if self.queues.groups.is_empty() {
+            heads.map(|(key, _)| key).min()?
+        } else {
+            let heads = heads.collect();
+            self.best_head(heads, policies)?
+        };
+        self.reserve(best.task)
     }
 
     fn choose(&mut self, id: TaskId, policies: &mut dyn Policies) -> Choice {
@@ -220,115 +231,6 @@ impl Scheduler {
         }
     }
 
-    /// What a task's columns need beside the task.
-    pub(crate) fn context(&self, id: TaskId, with_share: bool) -> TaskContext {
-        let task = self.task(id);
-        TaskContext {
-            now: self.now,
-            job_length: self.jobs[&task.job].length,
-            tenant_share: if with_share { self.tenant_share(&task.spec.tenant) } else { f64::NAN },
-        }
-    }
-
-    /// The largest share of any resource of all live workers that the tenant's attempts hold.
-    fn tenant_share(&self, tenant: &str) -> f64 {
-        let Some(held) = self.tenants.get(tenant) else { return 0.0 };
-        let mut total = [0u128; 3];
-        for (_, worker) in self.workers.iter().filter(|(_, worker)| worker.is_placeable()) {
-            let capacity = &worker.record.capacity;
-            let amounts = [capacity.cpu_milli, capacity.memory, u64::from(capacity.gpus) * 1000];
-            for (total, amount) in total.iter_mut().zip(amounts) {
-                *total += u128::from(amount);
-            }
-        }
-        let share = |(held, total): (&i64, &u128)| {
-            if *total == 0 { 0.0 } else { *held as f64 / *total as f64 }
-        };
-        held.iter().zip(&total).map(share).fold(0.0, f64::max)
-    }
-
-    /// Ranks tasks that became ready, and those whose rank is out of date.
-    pub(crate) fn rank_ready(&mut self, policies: &mut dyn Policies) {
-        let profile = policies.queue();
-        if profile.stamp != self.ranked_by {
-            self.rank_all_again();
-            self.ranked_by = profile.stamp;
-            if let Some(refresh) = profile.refresh {
-                self.timers.arm(self.now.after(refresh), Timer::RefreshRanks);
-            }
-        }
-        let mut n_left = MAX_RANKED_PER_ROUND;
-        while n_left > 0 && !self.to_rank.is_empty() {
-            let n_batch = self.to_rank.len().min(MAX_ROWS).min(n_left);
-            let batch: Vec<TaskId> = self.to_rank.drain(..n_batch).collect();
-            let batch: Vec<TaskId> = batch.into_iter().filter(|id| self.wants_rank(*id)).collect();
-            n_left -= n_batch;
-            if !batch.is_empty() && !self.rank_batch(&batch, policies) {
-                self.to_rank.extend(batch);
-                return;
-            }
-        }
-    }
-
-    fn wants_rank(&self, id: TaskId) -> bool {
-        let is_ready = |place| matches!(place, Place::Unranked | Place::Queued);
-        self.tasks.get(&id).is_some_and(|task| is_ready(task.place))
-    }
-
-    pub(crate) fn rank_all_again(&mut self) {
-        let mut queued: Vec<TaskId> = self
-            .queues
-            .classes
-            .iter()
-            .flat_map(|class| class.tasks.iter().map(|key| key.task))
-            .collect();
-        queued.sort_unstable();
-        self.to_rank.extend(queued);
-    }
-
-    /// False: the slot is held, nothing was ranked.
-    fn rank_batch(&mut self, batch: &[TaskId], policies: &mut dyn Policies) -> bool {
-        let mut ranks = Vec::new();
-        for _ in 0..MAX_RUNGS {
-            let profile = policies.queue();
-            let with_share = profile.needs_task.contains(&crate::columns::TaskColumn::TenantShare);
-            let contexts: Vec<TaskContext> =
-                batch.iter().map(|id| self.context(*id, with_share)).collect();
-            let column = |column| {
-                let rows = batch.iter().zip(&contexts);
-                rows.map(|(id, context)| self.task(*id).column(column, context)).collect()
-            };
-            let columns: Vec<Vec<f64>> = profile.needs_task.iter().map(|it| column(*it)).collect();
-            match policies.rank(self.now.as_ms(), &columns, batch.len(), &mut ranks) {
-                Ok(()) => {
-                    for (id, rank) in batch.iter().zip(&ranks) {
-                        self.queue_ranked(*id, *rank, profile.stamp);
-                    }
-                    return true;
-                }
-                Err(CallError::NextRung) => {}
-                Err(CallError::Held) => return false,
-            }
-        }
-        false
-    }
-
-    fn queue_ranked(&mut self, id: TaskId, rank: f64, stamp: PolicyStamp) {
-        let key = RankKey::new(rank, id);
-        let task = self.tasks.get_mut(&id).expect("the batch holds tasks of the state");
-        let old = task.ranked.replace(Ranked { key, stamp });
-        task.place = Place::Queued;
-        let (class, request) = (task.class, task.spec.request);
-        match old {
-            Some(old) if old.key == key => {}
-            Some(old) => {
-                self.queues.remove(class, old.key);
-                self.queues.insert(class, key, &request);
-            }
-            None => self.queues.insert(class, key, &request),
-        }
-    }
-
     /// Opens the blocked classes and queues that a changed worker could help.
     fn wake_helped(&mut self) {
         let touched = std::mem::take(&mut self.workers.touched);
@@ -414,8 +316,9 @@ impl Scheduler {
             Place::Unranked => next_round,
             Place::Queued => {
                 let queue = self.queues.get(task.queue);
-                let key = task.ranked.expect("a queued task is ranked").key;
-                let class = self.queues.class(task.class);
+                let ranked = task.ranked.expect("a queued task is ranked");
+                let key = ranked.key;
+                let class = self.queues.class(ranked.class);
                 let was_tried = class.candidate.is_none_or(|candidate| key < candidate);
                 if queue.paused {
                     Some(Reason::Paused)

@@ -52,6 +52,31 @@ pub struct QueueProfile {
     /// Ranks change with time: refresh them this often.
     pub refresh: Option<Duration>,
     pub discipline: Option<Discipline>,
+    /// Ranks order tasks within their group; groups are ordered by their heads' live ranks.
+    pub group_by: Option<GroupBy>,
+}
+
+/// By which column the tasks of a queue are grouped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GroupBy {
+    Tenant,
+    Job,
+}
+
+impl GroupBy {
+    pub const ALL: [GroupBy; 2] = [GroupBy::Tenant, GroupBy::Job];
+
+    pub fn column(self) -> TaskColumn {
+        match self {
+            GroupBy::Tenant => TaskColumn::Tenant,
+            GroupBy::Job => TaskColumn::Job,
+        }
+    }
+
+    /// By the name of its column.
+    pub fn find(name: &str) -> Option<GroupBy> {
+        GroupBy::ALL.into_iter().find(|it| it.column().info().name == name)
+    }
 }
 
 /// The policy that serves `rescheduling` now.

@@ -3,8 +3,11 @@
 //! Tasks alike for fitting (request rounded up to a grid, required labels, queue) form a class. A
 //! planning round looks at the best candidate of each open class; a class none of whose tasks fits
 //! anywhere is blocked, with its reason, until a worker changes in a way that could help it.
+//! Where the policy groups tasks, a class holds those of one group, and the group's best candidate
+//! stands for all of them; see [`crate::groups`].
 
 use crate::explain::Reason;
+use crate::groups::{GroupId, GroupKey, Groups};
 use crate::ids::TaskId;
 use crate::resources::Request;
 use crate::settings::QueueSettings;
@@ -53,6 +56,8 @@ pub(crate) struct ClassKey {
     /// Rounded up to the grid.
     grid: Request,
     pub requires: Arc<BTreeMap<String, String>>,
+    /// None: ranks alone decide.
+    pub group: Option<GroupKey>,
 }
 
 #[derive(Debug)]
@@ -77,8 +82,12 @@ pub(crate) struct Queues {
     by_name: FxHashMap<String, QueueIdx>,
     pub classes: Vec<Class>,
     class_by_key: FxHashMap<ClassKey, ClassIdx>,
-    /// The candidates of all open classes of all open queues.
-    candidates: BTreeSet<(RankKey, ClassIdx)>,
+    /// Classes of groups are given up when they are empty; these can be used again.
+    unused: Vec<ClassIdx>,
+    /// The candidates of all open classes of all open queues; of a group's classes only the best,
+    /// under its live rank.
+    pub(crate) candidates: BTreeSet<(RankKey, ClassIdx)>,
+    pub(crate) groups: Groups,
     /// Classes with members that were tried in vain since they were last reopened.
     pub waiting: BTreeSet<ClassIdx>,
     pub n_queued: usize,
@@ -89,6 +98,12 @@ fn round_up(amount: u64) -> u64 {
     let n_dropped = (64 - amount.leading_zeros()).saturating_sub(4);
     let mask = (1u64 << n_dropped) - 1;
     amount.checked_add(mask).map_or(u64::MAX, |sum| sum & !mask)
+}
+
+impl Queue {
+    pub fn is_open(&self) -> bool {
+        !self.paused && self.blocked_by.is_none()
+    }
 }
 
 impl ClassKey {
@@ -102,7 +117,11 @@ impl ClassKey {
             memory: round_up(request.memory),
             gpu_milli: request.gpu_milli,
         };
-        ClassKey { queue, grid, requires: Arc::new(requires.clone()) }
+        ClassKey { queue, grid, requires: Arc::new(requires.clone()), group: None }
+    }
+
+    pub fn group_id(&self) -> Option<GroupId> {
+        self.group.map(|key| GroupId { queue: self.queue, key })
     }
 }
 
@@ -150,10 +169,13 @@ impl Queues {
         if let Some(idx) = self.class_by_key.get(&key) {
             return *idx;
         }
-        let idx = ClassIdx(self.classes.len() as u32);
+        let idx = self.unused.pop().unwrap_or(ClassIdx(self.classes.len() as u32));
         self.get_mut(key.queue).classes.insert(idx);
         self.class_by_key.insert(key.clone(), idx);
-        self.classes.push(Class {
+        if let Some(group) = key.group_id() {
+            self.groups.add_class(group);
+        }
+        let class = Class {
             key,
             tasks: BTreeSet::new(),
             candidate: None,
@@ -161,8 +183,27 @@ impl Queues {
             least: MOST,
             reason: None,
             is_held_back: false,
-        });
+        };
+        match self.classes.get_mut(idx.0 as usize) {
+            Some(unused) => *unused = class,
+            None => self.classes.push(class),
+        }
         idx
+    }
+
+    /// The class like `base` in a group, made if there is none.
+    pub fn class_in_group(&mut self, base: ClassIdx, group: GroupKey) -> ClassIdx {
+        self.class_of(ClassKey { group: Some(group), ..self.class(base).key.clone() })
+    }
+
+    /// Gives up a class of a group. It is empty.
+    fn forget_class(&mut self, idx: ClassIdx, group: GroupId) {
+        let key = self.class(idx).key.clone();
+        self.class_by_key.remove(&key);
+        self.get_mut(key.queue).classes.remove(&idx);
+        self.groups.remove_class(group);
+        self.class_mut(idx).key.group = None;
+        self.unused.push(idx);
     }
 
     /// Adds a ready, ranked task. A class or queue that was blocked by less opens.
@@ -177,12 +218,19 @@ impl Queues {
             memory: class.least.memory.min(request.memory),
             gpu_milli: class.least.gpu_milli.min(request.gpu_milli),
         };
-        let queue_idx = class.key.queue;
-        if self.get(queue_idx).blocked_by.is_some_and(|head| key < head) {
-            self.open_queue(queue_idx);
-        }
-        if !is_hopeless && !is_later {
+        let (queue_idx, group) = (class.key.queue, class.key.group_id());
+        let is_candidate = !is_hopeless && !is_later;
+        if is_candidate {
             self.set_candidate(class_idx, Some(key));
+        }
+        let Some(head) = self.get(queue_idx).blocked_by else { return };
+        let is_better = match group {
+            None => key < head,
+            // Ranks of different groups do not compare; a new head may come before all others.
+            Some(group) => is_candidate && self.groups.is_head(group, key),
+        };
+        if is_better {
+            self.open_queue(queue_idx);
         }
     }
 
@@ -193,11 +241,14 @@ impl Queues {
             return;
         }
         let was_candidate = class.candidate == Some(key);
-        let queue_idx = class.key.queue;
+        let (queue_idx, group) = (class.key.queue, class.key.group_id());
         self.n_queued -= 1;
         if self.class(class_idx).tasks.is_empty() {
             self.reopen(class_idx);
             self.class_mut(class_idx).least = MOST;
+            if let Some(group) = group {
+                self.forget_class(class_idx, group);
+            }
         } else if was_candidate {
             match self.next_candidate(class_idx, key) {
                 Some(next) => self.set_candidate(class_idx, Some(next)),
@@ -209,9 +260,11 @@ impl Queues {
         }
     }
 
-    /// The best candidate of all.
+    /// The best candidate of all, under its key in its class.
     pub fn first(&self) -> Option<(RankKey, ClassIdx)> {
-        self.candidates.first().copied()
+        let (_, class) = *self.candidates.first()?;
+        let key = self.class(class).candidate;
+        Some((key.expect("what is listed is its class's candidate"), class))
     }
 
     fn next_candidate(&self, class_idx: ClassIdx, after: RankKey) -> Option<RankKey> {
@@ -221,14 +274,19 @@ impl Queues {
 
     fn set_candidate(&mut self, class_idx: ClassIdx, candidate: Option<RankKey>) {
         let class = &mut self.classes[class_idx.0 as usize];
+        if let Some(group) = class.key.group_id() {
+            let old = std::mem::replace(&mut class.candidate, candidate);
+            self.groups.replace_candidate(group, class_idx, old, candidate);
+            self.settle(group);
+            return;
+        }
         if let Some(old) = class.candidate.take() {
             self.candidates.remove(&(old, class_idx));
         }
         class.candidate = candidate;
         let queue = &self.all[class.key.queue.0 as usize];
         if let Some(key) = candidate
-            && !queue.paused
-            && queue.blocked_by.is_none()
+            && queue.is_open()
         {
             self.candidates.insert((key, class_idx));
         }
@@ -301,15 +359,22 @@ impl Queues {
     /// Puts the candidates of a queue's classes where its state wants them.
     fn refresh_queue(&mut self, queue_idx: QueueIdx) {
         let queue = &self.all[queue_idx.0 as usize];
-        let is_open = !queue.paused && queue.blocked_by.is_none();
+        let is_open = queue.is_open();
+        let mut groups = Vec::new();
         for &class_idx in &queue.classes {
-            if let Some(key) = self.classes[class_idx.0 as usize].candidate {
+            let class = &self.classes[class_idx.0 as usize];
+            if let Some(group) = class.key.group_id() {
+                groups.push(group);
+            } else if let Some(key) = class.candidate {
                 if is_open {
                     self.candidates.insert((key, class_idx));
                 } else {
                     self.candidates.remove(&(key, class_idx));
                 }
             }
+        }
+        for group in groups {
+            self.settle(group);
         }
     }
 

@@ -193,7 +193,7 @@ impl Scheduler {
     }
 
     fn recover_attempt(&mut self, id: TaskId, is_held: bool, effects: &mut Vec<Effect>) {
-        self.charge_tenant(id, 1);
+        self.charge_tenant(id);
         if !is_held {
             self.end_attempt(id, Some(Failure::WorkerLost), effects);
         }

@@ -1,5 +1,6 @@
 //! Rescheduling: asks the policy about running work and gates what it proposes.
 
+use crate::columns::TaskColumn;
 use crate::effect::{Effect, Notice, StopReason};
 use crate::ids::TaskId;
 use crate::policies::{
@@ -41,6 +42,7 @@ impl Scheduler {
     /// The interval has passed: all running tasks, and waiting ones whose dependencies changed.
     pub(crate) fn review(&mut self, policies: &mut dyn Policies, effects: &mut Vec<Effect>) {
         self.is_review_armed = false;
+        self.follow_workers();
         let mut rows: Vec<TaskId> =
             self.workers.iter().flat_map(|(_, worker)| worker.holds.iter().copied()).collect();
         rows.retain(|id| self.task(*id).status.state == TaskState::Running);
@@ -84,7 +86,9 @@ impl Scheduler {
         let mut workers = Vec::new();
         fill_worker_columns(&self.workers, &profile.needs_worker, &live, &mut workers);
         let column = |column| {
-            let value = |id: &TaskId| self.task(*id).column(column, &self.context(*id, false));
+            let with_share = column == TaskColumn::TenantShare;
+            let context = |id| self.context(id, with_share);
+            let value = |id: &TaskId| self.task(*id).column(column, &context(*id));
             batch.iter().map(value).collect()
         };
         let tasks = profile.needs_task.iter().map(|it| column(*it)).collect();

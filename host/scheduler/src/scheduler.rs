@@ -14,6 +14,7 @@ use crate::resources::FreeBound;
 use crate::run_times::RunTimes;
 use crate::scores::Scores;
 use crate::settings::Settings;
+use crate::shares::Shares;
 use crate::state::{Finished, Job};
 use crate::task::Task;
 use crate::time::Time;
@@ -53,8 +54,7 @@ pub struct Scheduler {
     /// Computed at most once a round.
     pub(crate) best_free: Option<FreeBound>,
     pub(crate) run_times: RunTimes,
-    /// Per tenant: milli-cpu, bytes, milli-gpu held by current attempts.
-    pub(crate) tenants: BTreeMap<String, [i64; 3]>,
+    pub(crate) shares: Shares,
     /// Waiting tasks of which a dependency ended since the last review.
     pub(crate) deps_changed: BTreeSet<TaskId>,
     pub(crate) gate: Gate,
@@ -104,7 +104,7 @@ impl Scheduler {
             is_reservation_stale: true,
             best_free: None,
             run_times: RunTimes::default(),
-            tenants: BTreeMap::new(),
+            shares: Shares::default(),
             deps_changed: BTreeSet::new(),
             gate: Gate::default(),
             is_review_armed: false,
@@ -164,8 +164,8 @@ impl Scheduler {
         policies.begin_round();
         self.run_timers(policies, effects);
         self.arm_review(policies);
-        self.rank_ready(policies);
-        let report = self.place_all(policies, effects);
+        let more = self.rank_ready(policies);
+        let report = self.place_all(policies, more, effects);
         self.retain(effects);
         self.promised = if report.more { Some(self.now) } else { self.timers.next() };
         report

@@ -190,7 +190,7 @@ impl Scheduler {
     /// Takes a PENDING task out of wherever it waits.
     pub(crate) fn withdraw(&mut self, id: TaskId) {
         let task = self.task_mut(id);
-        let (place, class) = (task.place, task.class);
+        let place = task.place;
         task.place = Place::Nowhere;
         let ranked = task.ranked.take();
         match place {
@@ -198,7 +198,7 @@ impl Scheduler {
             Place::Nowhere | Place::Backoff | Place::Unranked => {}
             Place::Queued => {
                 let ranked = ranked.expect("a queued task is ranked");
-                self.queues.remove(class, ranked.key);
+                self.queues.remove(ranked.class, ranked.key);
             }
         }
     }

@@ -46,6 +46,7 @@ pub(crate) struct Task {
     pub deps_changed: Option<Time>,
     pub status: TaskStatus,
     pub queue: QueueIdx,
+    /// Its class outside any group; the one it is queued in stands in `ranked`.
     pub class: ClassIdx,
     /// The most urgent priority of the task and all that wait for it.
     pub inherited_priority: i32,
@@ -78,6 +79,8 @@ pub(crate) enum Place {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Ranked {
     pub key: RankKey,
+    /// The class it is queued in.
+    pub class: ClassIdx,
     /// By which policy.
     pub stamp: PolicyStamp,
 }

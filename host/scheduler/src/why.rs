@@ -20,6 +20,7 @@ impl Scheduler {
         id: TaskId,
         policies: &mut dyn Policies,
     ) -> Option<Explanation> {
+        self.follow_workers();
         let reason = self.pending_reason(id);
         let task = self.tasks.get(&id)?;
         let is_left = |id: &&TaskId| {
@@ -43,15 +44,19 @@ impl Scheduler {
         })
     }
 
-    /// How many tasks of its queue come before it, plus one.
+    /// How many tasks come before it, plus one: of its queue, or of its group if the policy groups,
+    /// since how groups alternate is decided with each start.
     fn queue_position(&self, id: TaskId) -> Option<u32> {
         let task = self.task(id);
         if task.place != Place::Queued {
             return None;
         }
-        let key = task.ranked?.key;
+        let ranked = task.ranked?;
+        let key = ranked.key;
+        let group = self.queues.class(ranked.class).key.group;
         let classes = self.queues.get(task.queue).classes.iter();
-        let n_before: usize = classes
+        let of_group = classes.filter(|class| self.queues.class(**class).key.group == group);
+        let n_before: usize = of_group
             .map(|class| self.queues.class(*class).tasks.range(..key).take(MAX_POSITION).count())
             .sum();
         Some((n_before + 1).min(MAX_POSITION) as u32)

@@ -6,7 +6,7 @@ mod world;
 use pointsman_scheduler::event::{
     FinishedAttempt, HeldAttempt, Measurements, Registration, SyncReport,
 };
-use pointsman_scheduler::policies::{Action, Proposal};
+use pointsman_scheduler::policies::{Action, GroupBy, Proposal};
 use pointsman_scheduler::record::{Failure, TaskState};
 use pointsman_scheduler::settings::Discipline;
 use pointsman_scheduler::spec::TaskSpec;
@@ -33,6 +33,7 @@ struct Hands {
 }
 
 const N_WORKERS: u64 = 4;
+const GROUPINGS: [Option<GroupBy>; 3] = [None, Some(GroupBy::Tenant), Some(GroupBy::Job)];
 
 struct Storm {
     world: World,
@@ -54,6 +55,8 @@ impl Storm {
                 [dice.roll(3) as usize],
             node_local: dice.roll(2) == 0,
             banded: dice.roll(2) == 0,
+            group_by: GROUPINGS[dice.roll(3) as usize],
+            falls_to_plain: dice.roll(2) == 0,
             ..PlainPolicies::default()
         };
         let mut storm = Storm {
@@ -172,6 +175,7 @@ impl Storm {
             let mut spec = task(&format!("t{index}"));
             spec.request.cpu_milli = 250 * (1 + self.dice.roll(12));
             spec.priority = self.dice.roll(5) as i32;
+            spec.tenant = format!("tenant-{}", self.dice.roll(4));
             spec.max_retries = Some(self.dice.roll(3) as u32);
             spec.max_worker_losses = Some(self.dice.roll(3) as u32);
             if self.dice.roll(2) == 0 {
@@ -237,7 +241,14 @@ impl Storm {
                 let reason = "chance".to_owned();
                 self.world.policies.proposals.push(Proposal { row: 0, action, reason });
             }
-            18 => self.world.policies.fail_calls = self.dice.roll(3) as u32,
+            18 if self.dice.roll(3) == 0 => {
+                self.world.policies.group_by = GROUPINGS[self.dice.roll(3) as usize];
+                self.world.policies.generation += 1;
+            }
+            18 => {
+                self.world.policies.fail_calls = self.dice.roll(3) as u32;
+                self.world.policies.holds_ranks = self.dice.roll(4) == 0;
+            }
             _ => {
                 if let Some(job) = self.world.jobs.keys().next_back().copied()
                     && self.dice.roll(3) == 0
@@ -254,6 +265,7 @@ impl Storm {
 
     /// Everybody behaves from now on: all work ends, all capacity is free.
     fn settle(&mut self) {
+        self.world.policies.holds_ranks = false;
         let request = self.world.request();
         self.world.event(Event::PauseQueue { request, queue: "default".into(), paused: false });
         for round in 0..2000 {

@@ -19,6 +19,13 @@ pub enum Discipline {
     Backfill,
 }
 
+/// What the tasks of a queue are grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupBy {
+    Tenant,
+    Job,
+}
+
 impl About {
     pub fn new(name: &str, version: &str) -> About {
         About { name: name.to_owned(), version: version.to_owned(), properties: Vec::new() }
@@ -52,6 +59,17 @@ impl About {
             Discipline::Backfill => "backfill",
         };
         self.with("discipline", name)
+    }
+
+    /// Queue: ranks order tasks within their group, where `tenant_share` is 0, and order groups by
+    /// their heads, which are ranked again after each start in the group and whenever the share of
+    /// their tenant changes.
+    pub fn group_by(self, group_by: GroupBy) -> About {
+        let name = match group_by {
+            GroupBy::Tenant => "tenant",
+            GroupBy::Job => "job",
+        };
+        self.with("group-by", name)
     }
 
     /// Rescheduling: how often to review; 5 s if it is not said. 100 to 3,600,000 ms.

@@ -59,7 +59,7 @@ mod export;
 #[doc(hidden)]
 pub mod glue;
 
-pub use about::{About, Discipline};
+pub use about::{About, Discipline, GroupBy};
 pub use columns::{Columns, NoColumns, Value, kebab};
 pub use config::NoConfig;
 pub use pointsman_policy_sdk_derive::Columns;
@@ -72,8 +72,9 @@ pub const CONTRACT: &str = "0.1.0-draft";
 /// All that a policy usually needs.
 pub mod prelude {
     pub use crate::{
-        About, Action, Columns, Discipline, NoColumns, NoConfig, Proposal, Queue, Rescheduling,
-        Rows, Scoring, columns, export_queue, export_rescheduling, export_scoring, host,
+        About, Action, Columns, Discipline, GroupBy, NoColumns, NoConfig, Proposal, Queue,
+        Rescheduling, Rows, Scoring, columns, export_queue, export_rescheduling, export_scoring,
+        host,
     };
 }
 

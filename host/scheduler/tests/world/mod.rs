@@ -8,7 +8,7 @@ use pointsman_scheduler::event::{
     FinishedAttempt, HeldAttempt, Measurements, Registration, SyncReport,
 };
 use pointsman_scheduler::policies::{
-    CallError, Policies, Proposal, QueueProfile, ReschedulingProfile, ScoringProfile,
+    CallError, GroupBy, Policies, Proposal, QueueProfile, ReschedulingProfile, ScoringProfile,
 };
 use pointsman_scheduler::record::{
     Failure, JobRecord, PolicyStamp, Snapshot, TaskAdded, TaskState, TaskStatus, WorkerRecord,
@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Scores by free cpu; ranks by priority, then by the time a task became ready.
+/// Scores by free cpu; ranks by priority, then by the time a task became ready. With groups, the
+/// share of the tenant comes before both.
 pub struct PlainPolicies {
     pub discipline: Discipline,
     pub node_local: bool,
@@ -31,6 +32,13 @@ pub struct PlainPolicies {
     pub generation: u32,
     pub proposals: Vec<Proposal>,
     pub fail_calls: u32,
+    pub group_by: Option<GroupBy>,
+    /// The policy that serves after a failure does not group.
+    pub falls_to_plain: bool,
+    /// The slot of the queue policy is held.
+    pub holds_ranks: bool,
+    /// Rows of each call for ranks.
+    pub rank_calls: Vec<usize>,
 }
 
 impl Default for PlainPolicies {
@@ -43,6 +51,10 @@ impl Default for PlainPolicies {
             generation: 1,
             proposals: Vec::new(),
             fail_calls: 0,
+            group_by: None,
+            falls_to_plain: false,
+            holds_ranks: false,
+            rank_calls: Vec::new(),
         }
     }
 }
@@ -57,6 +69,9 @@ impl PlainPolicies {
         if fails {
             self.fail_calls -= 1;
             self.generation += 1;
+            if self.falls_to_plain {
+                self.group_by = None;
+            }
         }
         fails
     }
@@ -80,9 +95,14 @@ impl Policies for PlainPolicies {
         Arc::new(QueueProfile {
             stamp: self.stamp(),
             name: "plain".to_owned(),
-            needs_task: vec![TaskColumn::InheritedPriority, TaskColumn::ReadySinceMs],
+            needs_task: vec![
+                TaskColumn::InheritedPriority,
+                TaskColumn::ReadySinceMs,
+                TaskColumn::TenantShare,
+            ],
             refresh: None,
             discipline: Some(self.discipline),
+            group_by: self.group_by,
         })
     }
 
@@ -118,11 +138,20 @@ impl Policies for PlainPolicies {
         n_rows: usize,
         ranks: &mut Vec<f64>,
     ) -> Result<(), CallError> {
+        if self.holds_ranks {
+            return Err(CallError::Held);
+        }
         if self.fails() {
             return Err(CallError::NextRung);
         }
+        self.rank_calls.push(n_rows);
+        let by_priority = |row: usize| tasks[1][row] - tasks[0][row] * 1e12;
+        let rank = |row: usize| match self.group_by {
+            None => by_priority(row),
+            Some(_) => tasks[2][row] * 1e30 + by_priority(row),
+        };
         ranks.clear();
-        ranks.extend((0..n_rows).map(|row| tasks[1][row] - tasks[0][row] * 1e12));
+        ranks.extend((0..n_rows).map(rank));
         Ok(())
     }
 

@@ -49,6 +49,7 @@ fn ordered(name: &str, column: TaskColumn, factor: f64, discipline: Discipline) 
             needs_task: vec![column],
             refresh: None,
             discipline: Some(discipline),
+            group_by: None,
         }),
         factor,
         reviewer: None,
