@@ -5,6 +5,7 @@ pub mod site;
 pub mod load;
 pub mod windows;
 pub mod soak;
+pub mod compiling;
 
 /// Small guests, as the policy engine's own tests make them.
 #[path = "../../host/policy/tests/suite/guests.rs"]

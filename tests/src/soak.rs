@@ -34,20 +34,17 @@ pub struct SoakReport {
     pub swap_ms: [f64; 2],
 }
 
-impl SoakReport {
-    /// What must not have happened, and did.
-    pub fn faults(&self) -> Vec<String> {
-        let Seen { n_failed, n_doubled, n_misjudged, n_policy_failures, .. } = self.seen;
-        let counts = [
-            (self.n_lost as u64, "tasks were lost"),
-            (n_failed, "tasks failed"),
-            (n_doubled, "tasks had more than one attempt"),
-            (n_misjudged, "decisions were not those of their generation"),
-            (n_policy_failures, "policy calls failed or candidates were refused"),
-        ];
-        let told = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
-        told.chain(self.seen.complaints.iter().cloned()).collect()
-    }
+/// What must not have happened, and did.
+pub fn faults(seen: &Seen, n_lost: usize) -> Vec<String> {
+    let counts = [
+        (n_lost as u64, "tasks were lost"),
+        (seen.n_failed, "tasks failed"),
+        (seen.n_doubled, "tasks had more than one attempt"),
+        (seen.n_misjudged, "decisions were not those of their generation"),
+        (seen.n_policy_failures, "policy calls failed or candidates were refused"),
+    ];
+    let told = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+    told.chain(seen.complaints.iter().cloned()).collect()
 }
 
 impl std::fmt::Display for SoakReport {
@@ -191,7 +188,7 @@ fn preferring(wanted: usize) -> Guest {
 
 /// The same policy as new content: with a custom section of that text. Cheap, so that making it
 /// does not disturb what is measured.
-fn labelled(component: &[u8], label: &str) -> Vec<u8> {
+pub fn labelled(component: &[u8], label: &str) -> Vec<u8> {
     const NAME: &[u8] = b"label";
     let length = 1 + NAME.len() + label.len();
     assert!(length < 128, "lengths of one byte");

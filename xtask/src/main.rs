@@ -8,7 +8,8 @@ const USAGE: &str = "\
 cargo xtask demo [--keep]      build, run a real workflow on three workers, swap policies meanwhile
 cargo xtask test [ARGS…]       every test; ARGS go to the test runner (for example a test's name)
 cargo xtask bench [NAME…]      benchmarks in release mode: inner, processes, decision; all without NAME
-cargo xtask soak [--swaps N]   replace policies under load, 10,000 times without N, and look at what that does
+cargo xtask soak [--swaps N | --compile FILE]
+                               replace policies under load, or compile a large one; what that does to latency
 cargo xtask bless              write generated files and snapshots anew; read the diff before you commit
 cargo xtask lint               rustfmt and clippy, as the tests expect them";
 
