@@ -2,6 +2,7 @@
 //! nothing of folders, slots in force or swaps.
 
 use crate::bindings::types::Manifest;
+use crate::clock::thread_cpu_time;
 use crate::contract::{Contract, ContractError};
 use crate::engine::PolicyEngine;
 use crate::guest::cut;
@@ -9,6 +10,7 @@ use crate::instance::{Artefact, Instance};
 use crate::limits::Limits;
 use crate::manifest::{self, Profile};
 use crate::probe;
+use crate::starter::{SLOW_START, limits_of_slow_start};
 use crate::stats::Stats;
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::record::PolicyStamp;
@@ -162,13 +164,14 @@ impl Admission {
         let limits = candidate.limits.unwrap_or_else(|| self.limits_for(&component_bytes));
         let component = compiler.compile(&self.engine, &component_bytes)?;
         check_needs(&component, &limits)?;
-        let artefact = Artefact {
+        let mut artefact = Artefact {
             engine: self.engine.clone(),
             pre: self.pre(&component, candidate.wasi_traps)?,
             slot: candidate.slot,
             config: Arc::from(candidate.config),
             limits,
             label: Arc::from(candidate.component),
+            starts_slowly: false,
         };
         let stats = Arc::new(Stats::new(limits.reads_clock()));
         let start = || {
@@ -181,7 +184,13 @@ impl Admission {
         let trial = probe::probe(&mut used, &profile, &start, &manifest)
             .map_err(|reason| Refusal::new(Stage::Probe, reason))?;
         let memory = used.memory_used();
+        let cpu_before = thread_cpu_time();
         let (instance, _) = start()?;
+        let start_took = thread_cpu_time().saturating_sub(cpu_before);
+        if limits.reads_clock() && start_took > SLOW_START {
+            artefact.starts_slowly = true;
+            artefact.limits = limits_of_slow_start(limits, start_took);
+        }
         Ok(Admitted { artefact, manifest, profile, stats, instance, trial, memory })
     }
 

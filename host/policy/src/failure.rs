@@ -29,6 +29,41 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    pub const ALL: [FailureKind; 14] = [
+        FailureKind::Start,
+        FailureKind::Configure,
+        FailureKind::ManifestChanged,
+        FailureKind::Trap,
+        FailureKind::CpuLimit,
+        FailureKind::WallLimit,
+        FailureKind::FuelLimit,
+        FailureKind::MemoryLimit,
+        FailureKind::AnswerTooLarge,
+        FailureKind::Error,
+        FailureKind::WrongLength,
+        FailureKind::NotANumber,
+        FailureKind::OutOfRange,
+        FailureKind::UnknownRow,
+    ];
+
+    /// Where a policy in service failed: while an instance was made, or while it was asked.
+    pub fn stage(self) -> &'static str {
+        match self {
+            FailureKind::Start | FailureKind::Configure | FailureKind::ManifestChanged => "start",
+            FailureKind::Trap
+            | FailureKind::CpuLimit
+            | FailureKind::WallLimit
+            | FailureKind::FuelLimit
+            | FailureKind::MemoryLimit
+            | FailureKind::AnswerTooLarge
+            | FailureKind::Error
+            | FailureKind::WrongLength
+            | FailureKind::NotANumber
+            | FailureKind::OutOfRange
+            | FailureKind::UnknownRow => "call",
+        }
+    }
+
     /// The stable code kept in events and shown in metrics.
     pub fn code(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 
 use crate::admission::Admitted;
 use crate::bindings::types::Manifest;
+use crate::failure::{Failure, FailureKind};
 use crate::instance::{Artefact, Instance};
 use crate::manifest::{self, Profile};
 use crate::native::Native;
@@ -156,6 +157,28 @@ impl Generation {
         match &self.body {
             Body::Native(_) => "{}",
             Body::Guest { artefact, .. } => &artefact.config,
+        }
+    }
+
+    /// A new instance; None for a native policy.
+    pub fn start(&self) -> Option<Result<Instance, Failure>> {
+        let Body::Guest { artefact, manifest } = &self.body else {
+            return None;
+        };
+        Some(Instance::start(artefact, &self.stats).and_then(|(instance, answered)| {
+            if answered == *manifest {
+                return Ok(instance);
+            }
+            let message = "configure answered otherwise than when the policy was admitted";
+            Err(Failure::new(FailureKind::ManifestChanged, message))
+        }))
+    }
+
+    /// Whether starting an instance would keep the driver waiting.
+    pub fn starts_slowly(&self) -> bool {
+        match &self.body {
+            Body::Native(_) => false,
+            Body::Guest { artefact, .. } => artefact.starts_slowly,
         }
     }
 

@@ -10,6 +10,10 @@ use wasmtime::ResourceLimiter;
 
 /// Lines of a policy are cut at this many characters.
 const MAX_LINE: usize = 1_000;
+/// Core instances, memories and tables of one component; guests with an interpreter have some dozen.
+const MAX_INSTANCES: usize = 256;
+const MAX_MEMORIES: usize = 32;
+const MAX_TABLES: usize = 64;
 
 /// The host's side of one store.
 pub(crate) struct Guest {
@@ -110,13 +114,26 @@ impl ResourceLimiter for Guest {
         self.table_left -= grows_by;
         Ok(true)
     }
+
+    fn instances(&self) -> usize {
+        MAX_INSTANCES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
 }
 
-/// At most `max` characters of `text`.
+/// At most `max` characters of `text`. What is cut off holds no memory: such texts may be kept for long.
 pub(crate) fn cut(mut text: String, max: usize) -> String {
     if let Some((at, _)) = text.char_indices().nth(max) {
         text.truncate(at);
         text.push('…');
+        text.shrink_to_fit();
     }
     text
 }

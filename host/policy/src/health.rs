@@ -22,9 +22,14 @@ pub(crate) struct Health {
 }
 
 impl Health {
+    /// The first failure in a while costs nothing but the round it happens in: one bad task must not
+    /// keep the policy from the next one.
     pub fn note_failure(&mut self, now: Duration, kind: FailureKind) {
         let is_calm = self.last_failure.is_none_or(|it| now.saturating_sub(it) >= WINDOW);
-        self.backoff = if is_calm { FIRST_BACKOFF } else { self.backoff * 2 }.min(LONGEST_BACKOFF);
+        self.backoff = match is_calm {
+            true => Duration::ZERO,
+            false => (self.backoff * 2).clamp(FIRST_BACKOFF, LONGEST_BACKOFF),
+        };
         self.retry_at = now + self.backoff;
         self.last_failure = Some(now);
         while self.failures.front().is_some_and(|it| now.saturating_sub(*it) >= WINDOW) {
@@ -88,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_before_a_retry_doubles_up_to_half_a_minute_and_starts_anew_after_a_calm_minute() {
+    fn the_wait_before_a_retry_doubles_up_to_half_a_minute_and_is_none_after_a_calm_minute() {
         let mut health = Health::default();
         let mut waits = Vec::new();
         for _ in 0..7 {
@@ -96,9 +101,9 @@ mod tests {
             health.note_failure(now, FailureKind::WallLimit);
             waits.push((health.retry_at() - now).as_secs());
         }
-        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(waits, [0, 1, 2, 4, 8, 16, 30]);
         let calm = health.retry_at() + secs(60);
         health.note_failure(calm, FailureKind::WallLimit);
-        assert_eq!(health.retry_at() - calm, secs(1));
+        assert_eq!(health.retry_at(), calm);
     }
 }

@@ -9,6 +9,7 @@ use crate::limits::Limits;
 use crate::manifest::Profile;
 use crate::native::{Native, NativeQueue, NativeScoring};
 use crate::nearest::hint;
+use crate::pace::Pace;
 use crate::shared::{Handover, SlotView};
 use crate::time::HostTime;
 use pointsman_scheduler::policies::{
@@ -23,7 +24,7 @@ pub struct PolicyHost {
     scoring: Ladder,
     queue: Ladder,
     rescheduling: Ladder,
-    time: HostTime,
+    pace: Pace,
     /// None: nothing is swapped.
     handover: Option<Arc<Handover>>,
     incidents: Vec<Incident>,
@@ -91,12 +92,13 @@ impl PolicyHost {
     }
 
     pub(crate) fn with(time: HostTime, handover: Option<Arc<Handover>>) -> PolicyHost {
-        let native = |native, slot| Ladder::new(Generation::native(native, slot, 0));
+        let has_clock = matches!(time, HostTime::Real { .. });
+        let native = |native, slot| Ladder::new(Generation::native(native, slot, 0), has_clock);
         PolicyHost {
             scoring: native(Native::Scoring(NativeScoring::default()), Slot::Scoring),
             queue: native(Native::Queue(NativeQueue::default()), Slot::Queue),
             rescheduling: native(Native::NoRescheduling, Slot::Rescheduling),
-            time,
+            pace: Pace::new(time),
             handover,
             incidents: Vec::new(),
         }
@@ -105,7 +107,7 @@ impl PolicyHost {
     /// Virtual time since the start, for back-off and quarantine of a fixed host limited by fuel;
     /// never moves backwards. Real hosts ignore it.
     pub fn set_time(&mut self, now: Duration) {
-        self.time.tell(now);
+        self.pace.tell(now);
     }
 
     /// Prepares replacements of instances that wear out. Call when there is nothing else to do;
@@ -127,9 +129,9 @@ impl PolicyHost {
     /// How long from now to plan again at the latest, though no event came: a call was answered
     /// `Held` because the policy's time was used up, or a held policy may try again. None: no need.
     pub fn wake_in(&self) -> Option<Duration> {
-        let now = self.time.now();
+        let now = self.pace.now();
         let ladders = [&self.scoring, &self.queue, &self.rescheduling];
-        let at = ladders.into_iter().filter_map(Ladder::wake_at).min()?;
+        let at = ladders.into_iter().filter_map(|it| it.wake_at(&self.pace)).min()?;
         Some(at.saturating_sub(now))
     }
 
@@ -153,7 +155,7 @@ impl PolicyHost {
         if !handover.is_waiting() {
             return;
         }
-        let now = self.time.now();
+        let now = self.pace.now();
         for (slot, change) in handover.take() {
             self.ladder(slot).apply(change, now);
         }
@@ -253,9 +255,11 @@ pub(crate) fn activate(
 impl Policies for PolicyHost {
     fn begin_round(&mut self) {
         self.take_changes();
-        self.scoring.begin_round(&self.time);
-        self.queue.begin_round(&self.time);
-        self.rescheduling.begin_round(&self.time);
+        self.pace.begin_round();
+        let now = self.pace.now();
+        self.scoring.begin_round(now);
+        self.queue.begin_round(now);
+        self.rescheduling.begin_round(now);
         self.publish();
     }
 
@@ -300,7 +304,7 @@ impl Policies for PolicyHost {
             native.score(workers, n_rows, scores);
             return Ok(());
         }
-        *scores = self.scoring.call(&self.time, |guest| guest.score(task, workers, n_rows))?;
+        *scores = self.scoring.call(&mut self.pace, |guest| guest.score(task, workers, n_rows))?;
         Ok(())
     }
 
@@ -321,7 +325,7 @@ impl Policies for PolicyHost {
         if n_rows == 0 {
             return Ok(());
         }
-        *ranks = self.queue.call(&self.time, |guest| guest.rank(now_ms, tasks, n_rows))?;
+        *ranks = self.queue.call(&mut self.pace, |guest| guest.rank(now_ms, tasks, n_rows))?;
         Ok(())
     }
 
@@ -335,7 +339,8 @@ impl Policies for PolicyHost {
         if self.rescheduling.native().is_some() {
             return Ok(Vec::new());
         }
-        self.rescheduling.call(&self.time, |guest| guest.review(now_ms, tasks, on_worker, workers))
+        let pace = &mut self.pace;
+        self.rescheduling.call(pace, |guest| guest.review(now_ms, tasks, on_worker, workers))
     }
 }
 

@@ -3,6 +3,21 @@
 use crate::failure::FailureKind;
 use crate::generation::{Digest, Generation};
 use pointsman_scheduler::{Event, Slot};
+use std::time::SystemTime;
+
+/// The last failure of a slot: of whom, where, and what the host did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failed {
+    pub name: String,
+    pub version: String,
+    pub generation: u32,
+    pub digest: Option<Digest>,
+    pub kind: FailureKind,
+    /// For people.
+    pub message: String,
+    /// None where no clock is read.
+    pub at: Option<SystemTime>,
+}
 
 /// One thing that happened to a slot.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,7 @@
 //! One instance of a guest in a store of its own, and the calls into it. Limits are set before
 //! every entry. After any failure the store is to be dropped: its memory may be half changed.
 
-use crate::answer::{check_ranks, check_scores};
+use crate::answer::{check_ranks, check_scores, check_terms};
 use crate::bindings::explained_scoring::exports::pointsman::policy::explanation;
 use crate::bindings::queue::QueuePolicy;
 use crate::bindings::rescheduling::ReschedulingPolicy;
@@ -33,6 +33,8 @@ pub(crate) struct Artefact {
     pub limits: Limits,
     /// Shown in log lines of the guest.
     pub label: Arc<str>,
+    /// Instances take so long to start that they are not started on the driver's thread.
+    pub starts_slowly: bool,
 }
 
 enum Exports {
@@ -48,6 +50,9 @@ pub(crate) struct Instance {
     engine: PolicyEngine,
     limits: Limits,
     n_calls: u32,
+    /// Bytes of linear memory from which on it is replaced: half of what it could still grow by when it
+    /// was new. What leaks slowly never reaches the limit.
+    worn_memory: usize,
     /// The first call; None also where age does not matter.
     first_call: Option<Instant>,
 }
@@ -71,10 +76,18 @@ impl Instance {
             Err(error) => return Err(start_failure(&error, &store)),
         };
         let engine = artefact.engine.clone();
-        let mut instance =
-            Instance { store, exports, engine, limits, n_calls: 0, first_call: None };
+        let mut instance = Instance {
+            store,
+            exports,
+            engine,
+            limits,
+            n_calls: 0,
+            worn_memory: limits.memory,
+            first_call: None,
+        };
         let manifest = instance.configure(&artefact.config)?;
         instance.store.data_mut().is_configuring = false;
+        instance.worn_memory = limits.memory - instance.store.data().memory_left() / 2;
         Ok((instance, manifest))
     }
 
@@ -101,7 +114,7 @@ impl Instance {
 
     /// Whether a fresh instance should take over.
     pub fn is_worn(&self) -> bool {
-        self.n_calls >= self.limits.instance_calls
+        self.n_calls >= self.limits.instance_calls || self.memory_used() >= self.worn_memory
     }
 
     /// As [`Self::is_worn`], its age included.
@@ -137,8 +150,8 @@ impl Instance {
         };
         enter(&mut self.store, &self.engine, &self.limits, Entry::Call);
         let result = calls.pointsman_policy_scoring().call_score(&mut self.store, task, workers);
-        let scores = answer("score", result, &self.store)?;
-        check_scores(&scores, n_rows)?;
+        let mut scores = answer("score", result, &self.store)?;
+        check_scores(&mut scores, n_rows)?;
         Ok(scores)
     }
 
@@ -155,8 +168,8 @@ impl Instance {
         };
         enter(&mut self.store, &self.engine, &self.limits, Entry::Call);
         let result = calls.pointsman_policy_queue().call_rank(&mut self.store, now_ms, tasks);
-        let ranks = answer("rank", result, &self.store)?;
-        check_ranks(&ranks, n_rows)?;
+        let mut ranks = answer("rank", result, &self.store)?;
+        check_ranks(&mut ranks, n_rows)?;
         Ok(ranks)
     }
 
@@ -193,7 +206,9 @@ impl Instance {
         };
         enter(&mut self.store, &self.engine, &self.limits, Entry::Call);
         let result = calls.call_explain(&mut self.store, task, workers, row);
-        answer("explain", result, &self.store).map(Some)
+        let mut terms = answer("explain", result, &self.store)?;
+        check_terms(&mut terms)?;
+        Ok(Some(terms))
     }
 
     /// Bytes of linear memory held.
@@ -223,8 +238,10 @@ enum Entry {
 fn enter(store: &mut Store<Guest>, engine: &PolicyEngine, limits: &Limits, entry: Entry) {
     const ALWAYS: &str = "the engine counts fuel";
     let guest = store.data_mut();
-    if guest.last_error.is_some() {
+    // What an earlier call asked for is not why this one fails.
+    if guest.last_error.is_some() || guest.refused_growth.is_some() {
         guest.last_error = None;
+        guest.refused_growth = None;
     }
     match limits.metering {
         Metering::CpuTime { call, configure } => {

@@ -1,16 +1,17 @@
 //! One slot as the driver runs it: who serves it now, and who serves it next if that one fails.
 //! Candidate, last good generation, native default; failures are counted per rung.
 
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::generation::{Body, Generation};
 use crate::health::Health;
-use crate::incident::{Incident, IncidentKind};
+use crate::incident::{Failed, Incident, IncidentKind};
 use crate::instance::Instance;
 use crate::native::Native;
-use crate::time::HostTime;
+use crate::pace::Pace;
+use crate::starter::Starting;
 use pointsman_scheduler::policies::CallError;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// What serves a slot while its policy cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,6 +70,15 @@ pub(crate) struct Runner {
     pub health: Health,
     instance: Option<Instance>,
     spare: Option<Instance>,
+    /// Being made elsewhere, because it takes long.
+    starting: Option<Starting>,
+}
+
+/// Whether a runner has an instance.
+enum Readiness {
+    Ready,
+    /// One is being made.
+    NotYet,
 }
 
 pub(crate) struct Ladder {
@@ -85,24 +95,27 @@ pub(crate) struct Ladder {
     pub quarantined: Vec<Arc<Generation>>,
     /// What a reader is shown has changed.
     pub is_changed: bool,
-    pub last_failure: Option<String>,
+    pub last_failure: Option<Failed>,
+    /// When to look whether an instance that is being made is there.
+    look_again: Option<Duration>,
+    /// Whether wall-clock times are told.
+    has_clock: bool,
 }
 
-/// Policy time spent, so that a slow policy cannot take the driver for itself.
+/// The slot's time in this round, so that a slow policy cannot take the driver for itself. What all
+/// slots take of a second is counted in [`Pace`].
 #[derive(Debug, Default)]
 struct Budget {
     in_round: Duration,
-    second: Duration,
-    in_second: Duration,
     is_overdrawn: bool,
 }
 
-const MAX_PER_SECOND: Duration = Duration::from_millis(500);
-const SECOND: Duration = Duration::from_secs(1);
+/// How soon to look again whether an instance that is being made is there.
+const START_POLL: Duration = Duration::from_millis(10);
 const MAX_INCIDENTS: usize = 1_000;
 
 impl Ladder {
-    pub fn new(native: Generation) -> Ladder {
+    pub fn new(native: Generation, has_clock: bool) -> Ladder {
         Ladder {
             native: Arc::new(native),
             active: None,
@@ -115,6 +128,8 @@ impl Ladder {
             quarantined: Vec::new(),
             is_changed: true,
             last_failure: None,
+            look_again: None,
+            has_clock,
         }
     }
 
@@ -141,10 +156,12 @@ impl Ladder {
 
     /// When it is worth planning again though nothing else happened: a budget is filled up, or a
     /// policy that the slot waits for may try again.
-    pub fn wake_at(&self) -> Option<Duration> {
+    pub fn wake_at(&self, pace: &Pace) -> Option<Duration> {
         if self.budget.is_overdrawn {
-            let is_full = self.budget.in_second < MAX_PER_SECOND;
-            return Some(if is_full { Duration::ZERO } else { self.budget.second + SECOND });
+            return Some(pace.filled_at());
+        }
+        if self.look_again.is_some() {
+            return self.look_again;
         }
         let active = self.active.as_ref()?;
         let waits = self.rung == Rung::Held && !active.health.is_quarantined();
@@ -179,14 +196,9 @@ impl Ladder {
     }
 
     /// Fills the round's budget and lets the best rung serve that can.
-    pub fn begin_round(&mut self, time: &HostTime) {
-        let now = time.now();
-        self.budget.in_round = Duration::ZERO;
-        self.budget.is_overdrawn = false;
-        if now.saturating_sub(self.budget.second) >= SECOND {
-            self.budget.second = now;
-            self.budget.in_second = Duration::ZERO;
-        }
+    pub fn begin_round(&mut self, now: Duration) {
+        self.budget = Budget::default();
+        self.look_again = None;
         let before = (self.rung, self.serving().stamp);
         self.climb(now);
         if (self.rung, self.serving().stamp) != before {
@@ -246,9 +258,13 @@ impl Ladder {
             return false;
         }
         match runner.refresh() {
-            Ok(()) => {
+            Ok(Readiness::Ready) => {
                 self.rung = rung;
                 true
+            }
+            Ok(Readiness::NotYet) => {
+                self.look_again = Some(now + START_POLL);
+                false
             }
             Err(failure) => {
                 self.note_failure(rung, now, &failure, self.n_calls);
@@ -272,11 +288,13 @@ impl Ladder {
     #[inline]
     pub fn call<T>(
         &mut self,
-        time: &HostTime,
+        pace: &mut Pace,
         ask: impl FnOnce(&mut Instance) -> Result<T, Failure>,
     ) -> Result<T, CallError> {
         self.n_calls += 1;
         let rung = self.rung;
+        let is_bounded = self.runner(rung).is_some_and(|runner| runner.round_limit().is_some());
+        self.budget.is_overdrawn |= is_bounded && pace.is_used_up();
         if self.budget.is_overdrawn {
             return Err(CallError::Held);
         }
@@ -285,41 +303,40 @@ impl Ladder {
         };
         let mut took = None;
         let result = runner.instance().and_then(|(instance, generation)| {
-            let begun = time.begin();
+            let begun = pace.begin();
             let result = ask(instance);
             took = begun.map(|begun| begun.elapsed());
             generation.stats.note_call(took);
             result
         });
         if let Some(took) = took {
+            pace.spend(took);
             self.spend(rung, took);
         }
         match result {
             Ok(answer) => Ok(answer),
-            Err(failure) => Err(self.fail(rung, time.now(), &failure)),
+            Err(failure) => Err(self.fail(rung, pace.now(), &failure)),
         }
     }
 
     #[inline]
     fn spend(&mut self, rung: Rung, took: Duration) {
         self.budget.in_round += took;
-        self.budget.in_second += took;
         let limit = self.runner(rung).and_then(|runner| runner.round_limit());
-        if let Some(limit) = limit {
-            self.budget.is_overdrawn =
-                self.budget.in_round >= limit || self.budget.in_second >= MAX_PER_SECOND;
-        }
+        self.budget.is_overdrawn = limit.is_some_and(|limit| self.budget.in_round >= limit);
     }
 
     /// Counts the failure and lets the next rung serve, this round already.
     fn fail(&mut self, rung: Rung, now: Duration, failure: &Failure) -> CallError {
         self.note_failure(rung, now, failure, self.n_calls);
         // A failed call's time is not charged to the rung that answers instead.
-        self.budget.is_overdrawn = false;
-        self.budget.in_round = Duration::ZERO;
+        self.budget = Budget::default();
+        let is_restored = self.active.as_ref().is_some_and(|it| it.health.is_good(now));
         match rung {
-            // Quarantine may have put the last good generation in its place.
-            Rung::Active => self.climb(now),
+            // Quarantine has put the last good generation in its place.
+            Rung::Active if is_restored => self.climb(now),
+            // The one that failed may serve again, but not in this round.
+            Rung::Active => self.descend(now),
             Rung::LastGood | Rung::Native | Rung::Held => self.rung = Rung::Native,
         }
         self.note_serving();
@@ -331,15 +348,26 @@ impl Ladder {
         // The store may be half changed.
         runner.instance = None;
         runner.spare = None;
-        runner.generation.stats.note_failure();
+        runner.starting = None;
+        runner.generation.stats.note_failure(failure.kind);
         runner.health.note_failure(now, failure.kind);
         let generation = runner.generation.clone();
         let is_quarantined = runner.health.is_quarantined();
-        let wait = runner.health.retry_at().saturating_sub(now).as_secs();
-        let next =
-            if is_quarantined { String::new() } else { format!("; tried again in {wait} s") };
+        let next = match runner.health.retry_at().saturating_sub(now).as_secs() {
+            _ if is_quarantined => String::new(),
+            0 => "; a fresh instance serves the next round".to_owned(),
+            wait => format!("; tried again in {wait} s"),
+        };
         let message = format!("{} failed: {}{next}", generation.label(), failure.message);
-        self.last_failure = Some(message.clone());
+        self.last_failure = Some(Failed {
+            name: generation.name.clone(),
+            version: generation.version.clone(),
+            generation: generation.stamp.generation,
+            digest: generation.key.map(|key| key.digest),
+            kind: failure.kind,
+            message: message.clone(),
+            at: self.has_clock.then(SystemTime::now),
+        });
         self.note(&generation, IncidentKind::Failed { kind: failure.kind, call }, message);
         if is_quarantined {
             self.give_up(rung, generation);
@@ -379,7 +407,7 @@ impl Ladder {
 
 impl Runner {
     fn new(generation: Arc<Generation>, instance: Option<Instance>) -> Runner {
-        Runner { generation, health: Health::default(), instance, spare: None }
+        Runner { generation, health: Health::default(), instance, spare: None, starting: None }
     }
 
     fn round_limit(&self) -> Option<Duration> {
@@ -393,30 +421,48 @@ impl Runner {
     #[inline]
     fn instance(&mut self) -> Result<(&mut Instance, &Generation), Failure> {
         if self.instance.as_ref().is_none_or(Instance::is_worn) {
-            self.instance = None;
-            self.instance = self.spare.take();
-            if self.instance.is_none() {
-                self.instance = self.start()?;
-            }
+            self.replace()?;
         }
-        let instance = self.instance.as_mut().expect("guests have an instance");
+        let instance = self.instance.as_mut().expect("who serves has an instance");
         Ok((instance, &self.generation))
     }
 
     /// At the start of a round: an instance that is there and not too old.
-    fn refresh(&mut self) -> Result<(), Failure> {
-        if self.instance.as_ref().is_some_and(|it| !it.is_old()) {
+    fn refresh(&mut self) -> Result<Readiness, Failure> {
+        if self.instance.as_ref().is_none_or(Instance::is_old) {
+            self.replace()?;
+        }
+        Ok(match (&self.generation.body, &self.instance) {
+            (Body::Native(_), _) | (Body::Guest { .. }, Some(_)) => Readiness::Ready,
+            (Body::Guest { .. }, None) => Readiness::NotYet,
+        })
+    }
+
+    /// Puts another instance in place. One that takes long to make is made elsewhere, and the worn
+    /// one, if there is one, serves until it is there.
+    fn replace(&mut self) -> Result<(), Failure> {
+        if let Some(spare) = self.spare.take() {
+            self.instance = Some(spare);
             return Ok(());
         }
-        self.instance = None;
-        self.instance = self.spare.take();
-        if self.instance.is_none() {
+        if !self.generation.starts_slowly() {
+            // First, so that the memory of one is enough.
+            self.instance = None;
             self.instance = self.start()?;
+            return Ok(());
+        }
+        let starting = self.starting.get_or_insert_with(|| Starting::of(&self.generation));
+        if let Some(result) = starting.poll() {
+            self.starting = None;
+            self.instance = Some(result?);
         }
         Ok(())
     }
 
     fn prepare(&mut self) {
+        if self.generation.starts_slowly() {
+            return;
+        }
         if self.spare.is_none() && self.instance.as_ref().is_some_and(Instance::is_used) {
             // A failure shows, and is counted, when the instance is needed.
             self.spare = self.start().unwrap_or(None);
@@ -425,14 +471,6 @@ impl Runner {
 
     /// None for a native policy.
     fn start(&self) -> Result<Option<Instance>, Failure> {
-        let Body::Guest { artefact, manifest } = &self.generation.body else {
-            return Ok(None);
-        };
-        let (instance, answered) = Instance::start(artefact, &self.generation.stats)?;
-        if answered != *manifest {
-            let message = "configure answered otherwise than when the policy was admitted";
-            return Err(Failure::new(FailureKind::ManifestChanged, message));
-        }
-        Ok(Some(instance))
+        self.generation.start().transpose()
     }
 }

@@ -36,6 +36,8 @@ mod failure;
 mod incident;
 mod native;
 mod shared;
+mod pace;
+mod starter;
 mod stats;
 mod time;
 mod nearest;
@@ -46,7 +48,7 @@ pub use engine::EngineError;
 pub use failure::{Failure, FailureKind};
 pub use generation::{Digest, Origin};
 pub use host::{FixedError, FixedPolicies, PolicyHost, Source};
-pub use incident::{Incident, IncidentKind};
+pub use incident::{Failed, Incident, IncidentKind};
 pub use inspection::{Bench, BenchRow, Cost, Inspected, Inspector, Subject};
 pub use ladder::OnFailure;
 pub use library::{
@@ -59,6 +61,6 @@ pub use native::{NativePolicies, NativeQueue, NativeScoring};
 pub use probe::Trial;
 pub use provenance::Provenance;
 pub use status::{
-    Checked, ExplainError, FileStatus, GenerationStatus, LibraryStatus, RefusedStatus, SlotState,
-    SlotStatus,
+    Checked, ExplainError, Explained, FileStatus, GenerationStatus, LibraryStatus, RefusedStatus,
+    SlotState, SlotStatus,
 };

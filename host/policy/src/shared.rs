@@ -1,6 +1,7 @@
 //! What passes between the driver thread and the library: changes one way, who serves the other.
 
 use crate::generation::Generation;
+use crate::incident::Failed;
 use crate::ladder::{Change, OnFailure};
 use pointsman_scheduler::Slot;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,7 @@ pub(crate) struct SlotView {
     pub last_good: Option<Arc<Generation>>,
     pub is_held: bool,
     pub on_failure: OnFailure,
-    pub last_failure: Option<String>,
+    pub last_failure: Option<Failed>,
 }
 
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! What is counted of one generation. Written by the thread that calls it, read by anybody.
 
+use crate::failure::FailureKind;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +16,8 @@ const LINES_PER_SECOND: u32 = 20;
 #[derive(Debug)]
 pub(crate) struct Stats {
     calls: AtomicU64,
-    failures: AtomicU64,
+    /// By kind, in the order of [`FailureKind::ALL`].
+    failures: [AtomicU64; FailureKind::ALL.len()],
     lines_dropped: AtomicU64,
     buckets: [AtomicU64; N_BUCKETS],
     gauges: Mutex<BTreeMap<String, f64>>,
@@ -34,7 +36,7 @@ impl Stats {
     pub fn new(has_clock: bool) -> Stats {
         Stats {
             calls: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
+            failures: std::array::from_fn(|_| AtomicU64::new(0)),
             lines_dropped: AtomicU64::new(0),
             buckets: std::array::from_fn(|_| AtomicU64::new(0)),
             gauges: Mutex::default(),
@@ -55,16 +57,19 @@ impl Stats {
         }
     }
 
-    pub fn note_failure(&self) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
+    pub fn note_failure(&self, kind: FailureKind) {
+        let at = FailureKind::ALL.iter().position(|it| *it == kind).expect("ALL has every kind");
+        self.failures[at].fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
 
-    pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+    /// How often each kind of failure happened; kinds that did not are left out.
+    pub fn failures(&self) -> BTreeMap<FailureKind, u64> {
+        let counts = self.failures.iter().map(|it| it.load(Ordering::Relaxed));
+        FailureKind::ALL.into_iter().zip(counts).filter(|(_, n)| *n > 0).collect()
     }
 
     pub fn lines_dropped(&self) -> u64 {
@@ -141,6 +146,17 @@ mod tests {
         assert!((450..=620).contains(&p50), "p50 is {p50}");
         assert!((950..=1200).contains(&p99), "p99 is {p99}");
         assert_eq!(stats.calls(), 1000);
+    }
+
+    #[test]
+    fn no_kind_of_failure_is_counted_as_another() {
+        let stats = Stats::new(false);
+        for (i, kind) in FailureKind::ALL.into_iter().enumerate() {
+            (0..=i).for_each(|_| stats.note_failure(kind));
+        }
+        let counts: Vec<u64> = stats.failures().into_values().collect();
+        assert_eq!(counts, (1..=FailureKind::ALL.len() as u64).collect::<Vec<_>>());
+        assert_eq!(stats.failures()[&FailureKind::Start], 1);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //! and why. And what a policy author asks: does it pass, what does it cost.
 
 use crate::admission::{Candidate, Refusal, Stage};
+use crate::failure::{Failure, FailureKind};
 use crate::generation::{Body, ContentKey, Digest, Generation, Origin};
+use crate::incident::Failed;
 use crate::instance::Instance;
 use crate::ladder::OnFailure;
 use crate::library::{Library, PolicyLibrary};
@@ -12,8 +14,10 @@ use crate::shared::SlotView;
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::record::PolicyStamp;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Everything about policies at one moment.
 #[derive(Debug, Clone)]
@@ -44,8 +48,8 @@ pub struct SlotStatus {
     pub last_good: Option<GenerationStatus>,
     /// The candidate that does not serve.
     pub refused: Option<RefusedStatus>,
-    /// The last failure of a call, with what followed.
-    pub last_failure: Option<String>,
+    /// The last failure of a policy of this slot, with what followed.
+    pub last_failure: Option<Failed>,
     /// For example, that the file is gone.
     pub warning: Option<String>,
 }
@@ -94,7 +98,8 @@ pub struct GenerationStatus {
     /// Time per call; None before the first measured one.
     pub p50: Option<Duration>,
     pub p99: Option<Duration>,
-    pub failures: u64,
+    /// By kind; kinds that did not happen are left out.
+    pub failures: BTreeMap<FailureKind, u64>,
     /// Log lines beyond the allowed rate.
     pub lines_dropped: u64,
     /// Column names, in the order sent.
@@ -137,6 +142,14 @@ pub struct Checked {
     pub node_local: bool,
     /// The trial call of 1,000 rows.
     pub trial: Trial,
+}
+
+/// The terms of the scores of the first rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    pub terms: Vec<Vec<(String, f64)>>,
+    /// Why there are no more.
+    pub ended_by: Option<String>,
 }
 
 /// Why a decision's score cannot be taken apart.
@@ -214,14 +227,34 @@ impl PolicyLibrary {
         if row >= n_rows {
             return Err(ExplainError::NoRow { row, n_rows });
         }
+        let explained = explain(&*self.scoring_generation(stamp)?, task, workers, row..row + 1)?;
+        explained.terms.into_iter().next().ok_or_else(|| {
+            ExplainError::Failed(explained.ended_by.unwrap_or_else(|| "no answer".to_owned()))
+        })
+    }
+
+    /// As [`Self::explain`], for each row, until one fails or it takes too long; one instance answers
+    /// for all.
+    ///
+    /// # Errors
+    /// The generation is gone, or the policy does not start.
+    pub fn explain_all(
+        &self,
+        stamp: PolicyStamp,
+        task: &[f64],
+        workers: &[Vec<f64>],
+    ) -> Result<Explained, ExplainError> {
+        let n_rows = workers.first().map_or(0, Vec::len);
+        explain(&*self.scoring_generation(stamp)?, task, workers, 0..n_rows)
+    }
+
+    fn scoring_generation(&self, stamp: PolicyStamp) -> Result<Arc<Generation>, ExplainError> {
         let view = self.library().handover.view(Slot::Scoring);
-        let generation = view
-            .into_iter()
+        view.into_iter()
             .flat_map(|view| [Some(view.serving), view.active, view.last_good, Some(view.native)])
             .flatten()
             .find(|generation| generation.stamp == stamp)
-            .ok_or(ExplainError::Gone(stamp.generation))?;
-        explain(&generation, task, workers, row)
+            .ok_or(ExplainError::Gone(stamp.generation))
     }
 
     /// Takes `bytes` through every stage of admission without putting it in force. `slot`: None:
@@ -289,31 +322,60 @@ fn check(
     })
 }
 
+/// For how long a policy is asked to explain; whoever waits for it waits for many workers' terms.
+const EXPLAIN_PATIENCE: Duration = Duration::from_millis(250);
+
 fn explain(
     generation: &Generation,
     task: &[f64],
     workers: &[Vec<f64>],
-    row: usize,
-) -> Result<Vec<(String, f64)>, ExplainError> {
-    let failed = |failure: crate::failure::Failure| ExplainError::Failed(failure.message);
-    match &generation.body {
+    rows: Range<usize>,
+) -> Result<Explained, ExplainError> {
+    let failed = |failure: Failure| ExplainError::Failed(failure.message);
+    let mut explained = Explained { terms: Vec::with_capacity(rows.len()), ended_by: None };
+    let artefact = match &generation.body {
         Body::Native(Native::Scoring(native)) => {
-            let terms = native.terms(workers, row);
-            Ok(terms.map(|(name, term)| (name.to_owned(), term)).to_vec())
+            let terms = rows.map(|row| native.terms(workers, row));
+            let named = |(name, term): (&str, f64)| (name.to_owned(), term);
+            explained.terms.extend(terms.map(|terms| terms.map(named).to_vec()));
+            return Ok(explained);
         }
         Body::Native(Native::Queue(_) | Native::NoRescheduling) => {
             unreachable!("the view is that of the slot scoring")
         }
-        Body::Guest { artefact, .. } => {
-            let (mut guest, _) = Instance::start(artefact, &generation.stats).map_err(failed)?;
-            if let Some(terms) = guest.explain(task, workers, row as u32).map_err(failed)? {
-                return Ok(terms);
+        Body::Guest { artefact, .. } => artefact,
+    };
+    let (mut guest, _) = Instance::start(artefact, &generation.stats).map_err(failed)?;
+    let begun = Instant::now();
+    for row in rows {
+        match explain_row(&mut guest, task, workers, row) {
+            Ok(terms) => explained.terms.push(terms),
+            Err(failure) => {
+                explained.ended_by = Some(format!("{}: {failure}", generation.label()));
+                break;
             }
-            let n_rows = workers.first().map_or(0, Vec::len);
-            let scores = guest.score(task, workers, n_rows).map_err(failed)?;
-            Ok(vec![("score".to_owned(), scores[row])])
+        }
+        if begun.elapsed() >= EXPLAIN_PATIENCE {
+            let label = generation.label();
+            explained.ended_by = Some(format!("{label} takes too long to explain the others"));
+            break;
         }
     }
+    Ok(explained)
+}
+
+fn explain_row(
+    guest: &mut Instance,
+    task: &[f64],
+    workers: &[Vec<f64>],
+    row: usize,
+) -> Result<Vec<(String, f64)>, Failure> {
+    if let Some(terms) = guest.explain(task, workers, row as u32)? {
+        return Ok(terms);
+    }
+    let n_rows = workers.first().map_or(0, Vec::len);
+    let scores = guest.score(task, workers, n_rows)?;
+    Ok(vec![("score".to_owned(), scores[row])])
 }
 
 impl Library {

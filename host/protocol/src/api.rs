@@ -16,7 +16,9 @@ mod worker;
 
 pub use explanation::{ExplanationView, VerdictView};
 pub use job::{Counts, JobView};
-pub use policy::{AvailablePolicy, PoliciesView, PolicyView, RefusedPolicy, StampView};
+pub use policy::{
+    AvailablePolicy, FailedPolicy, PoliciesView, PolicyView, RefusedPolicy, StampView,
+};
 pub use queue::QueueView;
 pub use reason::{EndReasonView, OutcomeView, ReasonView};
 pub use resources::{AmountsView, Written};

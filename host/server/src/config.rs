@@ -9,7 +9,7 @@ mod policies;
 mod worker;
 mod effective;
 
-pub use policies::{LimitSettings, PoliciesSection, SlotBinding};
+pub use policies::{LimitSettings, PoliciesSection, SlotBinding, Wasi};
 pub use reader::ConfigError;
 pub use server::{AuthSection, ServerSection, StoreBackend};
 pub use worker::WorkerSection;

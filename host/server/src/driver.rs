@@ -337,10 +337,18 @@ impl Running {
 
 fn tell_incident(incident: &Incident) {
     let (slot, policy, message) = (incident.slot.name(), &incident.name, &incident.message);
+    let (version, generation) = (&incident.version, incident.generation);
+    let digest = incident.digest.map_or_else(|| "native".to_owned(), |digest| digest.to_string());
     match incident.kind {
-        IncidentKind::Serving => tracing::info!(slot, policy, "{message}"),
-        IncidentKind::Failed { .. } | IncidentKind::Quarantined => {
-            tracing::warn!(slot, policy, "{message}");
+        IncidentKind::Serving => {
+            tracing::info!(slot, policy, version, generation, digest, "{message}");
+        }
+        IncidentKind::Failed { kind, .. } => {
+            let stage = kind.stage();
+            tracing::warn!(slot, policy, version, generation, digest, stage, "{message}");
+        }
+        IncidentKind::Quarantined => {
+            tracing::warn!(slot, policy, version, generation, digest, "{message}");
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Policies as operators see and choose them: between the policy library and the API.
 
 use crate::clock::Clock;
-use crate::config::{LimitSettings, PoliciesSection, SlotBinding};
+use crate::config::{LimitSettings, PoliciesSection, SlotBinding, Wasi};
 use pointsman_policy::{
     Binding, Digest, GenerationStatus, LibrarySettings, LibraryStatus, Limits, LimitsByKind,
     Metering, Origin, PolicyLibrary, SlotStatus, StandardPolicy,
 };
-use pointsman_protocol::api::{AvailablePolicy, PoliciesView, PolicyView, RefusedPolicy};
+use pointsman_protocol::api::{
+    AvailablePolicy, FailedPolicy, PoliciesView, PolicyView, RefusedPolicy,
+};
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::timestamp::Timestamp;
 use pointsman_scheduler::explain::{Explanation, Verdict};
@@ -93,20 +95,14 @@ impl PolicyDesk {
         Ok(())
     }
 
-    /// The terms of each fitting worker's score.
-    pub fn terms(&self, explanation: &Explanation) -> BTreeMap<WorkerId, Vec<(String, f64)>> {
-        let mut terms = BTreeMap::new();
-        for verdict in &explanation.workers {
-            let Verdict::Fits { task_columns, worker_columns, .. } = &verdict.verdict else {
-                continue;
-            };
-            let columns: Vec<Vec<f64>> = worker_columns.iter().map(|value| vec![*value]).collect();
-            let stamp = explanation.scoring_policy;
-            if let Ok(of_worker) = self.library.explain(stamp, task_columns, &columns, 0) {
-                terms.insert(verdict.worker, of_worker);
-            }
-        }
-        terms
+    /// The terms of each fitting worker's score. Policies run on a thread that may block.
+    pub async fn terms(&self, explanation: Explanation) -> (Explanation, Terms) {
+        let library = self.library.clone();
+        let found = tokio::task::spawn_blocking(move || {
+            let terms = terms(&library, &explanation);
+            (explanation, terms)
+        });
+        found.await.expect("what may fail in a policy is no panic")
     }
 
     pub fn view(&self) -> PoliciesView {
@@ -147,10 +143,17 @@ impl PolicyDesk {
             name: serving.name.clone(),
             version: serving.version.clone(),
             generation: serving.stamp.generation,
-            digest: serving.digest.map_or_else(|| "native".to_owned(), |it| it.to_string()),
+            digest: digest_text(serving.digest),
             state: slot.state.code().to_owned(),
             calls: serving.calls,
-            failures: serving.failures,
+            failures: serving.failures.values().sum(),
+            failures_by_kind: serving
+                .failures
+                .iter()
+                .map(|(kind, n)| (kind.code().to_owned(), *n))
+                .collect(),
+            lines_dropped: serving.lines_dropped,
+            gauges: serving.gauges.clone(),
             p50_us: serving.p50.map(micros),
             p99_us: serving.p99.map(micros),
             since: serving.since.map_or_else(|| Timestamp(self.clock.now()), timestamp),
@@ -159,8 +162,51 @@ impl PolicyDesk {
                 .refused
                 .as_ref()
                 .map(|refused| format!("{} was refused: {}", refused.component, refused.reason))
-                .or_else(|| slot.last_failure.clone()),
+                .or_else(|| slot.last_failure.as_ref().map(|failed| failed.message.clone())),
+            last_failure: slot.last_failure.as_ref().map(|failed| FailedPolicy {
+                name: failed.name.clone(),
+                version: failed.version.clone(),
+                generation: failed.generation,
+                digest: digest_text(failed.digest),
+                stage: failed.kind.stage().to_owned(),
+                kind: failed.kind.code().to_owned(),
+                message: failed.message.clone(),
+                at: failed.at.map(timestamp),
+            }),
         }
+    }
+}
+
+/// What the scores of fitting workers are made of.
+#[derive(Debug, Default)]
+pub struct Terms {
+    pub by_worker: BTreeMap<WorkerId, Vec<(String, f64)>>,
+    /// Why those of some workers are not there.
+    pub missing: Option<String>,
+}
+
+fn terms(library: &PolicyLibrary, explanation: &Explanation) -> Terms {
+    let mut workers = Vec::new();
+    let mut task: &[f64] = &[];
+    let mut columns: Vec<Vec<f64>> = Vec::new();
+    for verdict in &explanation.workers {
+        let Verdict::Fits { task_columns, worker_columns, .. } = &verdict.verdict else {
+            continue;
+        };
+        task = task_columns;
+        columns.resize(worker_columns.len(), Vec::new());
+        columns.iter_mut().zip(worker_columns).for_each(|(column, value)| column.push(*value));
+        workers.push(verdict.worker);
+    }
+    if workers.is_empty() {
+        return Terms::default();
+    }
+    match library.explain_all(explanation.scoring_policy, task, &columns) {
+        Ok(explained) => Terms {
+            by_worker: workers.into_iter().zip(explained.terms).collect(),
+            missing: explained.ended_by,
+        },
+        Err(error) => Terms { by_worker: BTreeMap::new(), missing: Some(error.to_string()) },
     }
 }
 
@@ -197,6 +243,10 @@ fn available(status: &LibraryStatus) -> Vec<AvailablePolicy> {
     files.chain(standard).collect()
 }
 
+fn digest_text(digest: Option<Digest>) -> String {
+    digest.map_or_else(|| "native".to_owned(), |it| it.to_string())
+}
+
 fn timestamp(at: SystemTime) -> Timestamp {
     let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(Time(pointsman_scheduler::time::nanos(since_epoch)))
@@ -207,6 +257,7 @@ fn binding(slot: &SlotBinding) -> Binding {
         config: slot.config.to_string(),
         on_failure: slot.on_failure,
         sha256: slot.sha256.as_deref().and_then(Digest::parse),
+        wasi_traps: slot.wasi == Wasi::Trap,
         ..Binding::to(slot.component.clone())
     }
 }

@@ -108,5 +108,5 @@ fn imports_that_the_host_lacks_trap_where_the_slot_says_so() {
     assert_eq!(asked, Err(CallError::NextRung));
     host.begin_round();
     let failure = library.status().slots[0].last_failure.clone().unwrap();
-    assert!(failure.contains("wasi:clocks/wall-clock@0.2.0"), "{failure}");
+    assert!(failure.message.contains("wasi:clocks/wall-clock@0.2.0"), "{failure:?}");
 }

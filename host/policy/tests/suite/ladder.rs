@@ -106,15 +106,21 @@ fn an_endless_call_ends_by_cpu_time() {
 }
 
 #[test]
-fn a_failed_policy_is_tried_again_after_a_second_and_serves_again() {
+fn a_failed_policy_serves_the_next_round_and_after_another_failure_waits_a_second() {
     let mut host = fixed(&on_signal("unreachable"), Limits::fuel(), OnFailure::LastGood);
-    ask(&mut host, 0, SIGNAL).unwrap();
-    assert_eq!(ask(&mut host, 999, 0.5).unwrap().0, "weighted-score");
-    assert_eq!(ask(&mut host, 1_000, 0.5).unwrap().0, "moody");
+    assert_eq!(ask(&mut host, 0, SIGNAL).unwrap().0, "weighted-score");
+    assert_eq!(ask(&mut host, 0, 0.5).unwrap().0, "moody");
+    assert_eq!(ask(&mut host, 10, SIGNAL).unwrap().0, "weighted-score");
+    assert_eq!(ask(&mut host, 1_009, 0.5).unwrap().0, "weighted-score");
+    assert_eq!(ask(&mut host, 1_010, 0.5).unwrap().0, "moody");
     let messages: Vec<String> = host.take_incidents().into_iter().map(|it| it.message).collect();
     assert_eq!(
         messages,
         [
+            "moody 1.0.0 failed: score trapped: wasm `unreachable` instruction executed in call; \
+             a fresh instance serves the next round",
+            "weighted-score 0.1.0 serves the slot scoring",
+            "moody 1.0.0 serves the slot scoring",
             "moody 1.0.0 failed: score trapped: wasm `unreachable` instruction executed in call; \
              tried again in 1 s",
             "weighted-score 0.1.0 serves the slot scoring",
@@ -141,6 +147,8 @@ fn three_failures_in_a_minute_end_it_and_the_native_policy_stays() {
 #[test]
 fn a_held_slot_decides_nothing_until_its_policy_may_try_again() {
     let mut host = fixed(&on_signal("unreachable"), Limits::fuel(), OnFailure::Hold);
+    assert_eq!(ask(&mut host, 0, SIGNAL), Err(CallError::Held));
+    assert_eq!(host.wake_in(), Some(Duration::ZERO));
     assert_eq!(ask(&mut host, 0, SIGNAL), Err(CallError::Held));
     assert_eq!(host.wake_in(), Some(Duration::from_secs(1)));
     assert_eq!(ask(&mut host, 500, 0.5), Err(CallError::Held));

@@ -28,6 +28,9 @@ pub struct ExplanationView {
     pub scoring_policy: StampView,
     /// Up to 1,000, in id order.
     pub workers: Vec<VerdictView>,
+    /// Why the scores of some workers are not taken apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms_missing: Option<String>,
     /// Dependencies not yet succeeded, up to 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "text::list")]
     pub waits_for: Vec<TaskId>,
@@ -77,6 +80,7 @@ impl ExplanationView {
             queue_policy: explanation.queue_policy.into(),
             scoring_policy: explanation.scoring_policy.into(),
             workers: explanation.workers.iter().map(verdict).collect(),
+            terms_missing: None,
             waits_for: explanation.waits_for.clone(),
         }
     }

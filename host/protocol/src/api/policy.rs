@@ -5,6 +5,7 @@ use crate::timestamp::Timestamp;
 use pointsman_scheduler::record::PolicyStamp;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PoliciesView {
@@ -31,6 +32,15 @@ pub struct PolicyView {
     pub state: String,
     pub calls: u64,
     pub failures: u64,
+    /// How many of them were of which kind, like `trap`, `cpu_limit` or `out_of_range`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failures_by_kind: BTreeMap<String, u64>,
+    /// Log lines beyond what a policy may write, dropped.
+    #[serde(default)]
+    pub lines_dropped: u64,
+    /// Numbers that the policy shows of itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gauges: BTreeMap<String, f64>,
     /// Microseconds per call; absent before the first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p50_us: Option<f64>,
@@ -43,6 +53,27 @@ pub struct PolicyView {
     /// What is wrong, if something is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The last failure in this slot, be it of this policy or of one that served before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<FailedPolicy>,
+}
+
+/// A policy that failed in service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedPolicy {
+    pub name: String,
+    pub version: String,
+    pub generation: u32,
+    /// As in [`PolicyView`].
+    pub digest: String,
+    /// `start` (while an instance was made) or `call`.
+    pub stage: String,
+    /// As in `failures_by_kind`.
+    pub kind: String,
+    /// What happened and what the host did.
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

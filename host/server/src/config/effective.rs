@@ -1,6 +1,6 @@
 //! The configuration as a table of all keys, for showing. Tokens are files, so there is no secret.
 
-use super::{Config, StoreBackend};
+use super::{Config, StoreBackend, Wasi};
 use pointsman_protocol::duration::format_duration;
 use pointsman_protocol::quantity::format_memory;
 use pointsman_scheduler::Slot;
@@ -74,6 +74,10 @@ impl Config {
                 "component": binding.component,
                 "on_failure": binding.on_failure.name(),
                 "sha256": binding.sha256,
+                "wasi": match binding.wasi {
+                    Wasi::Refuse => "refuse",
+                    Wasi::Trap => "trap",
+                },
                 "config": binding.config,
             });
         }

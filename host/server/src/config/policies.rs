@@ -28,8 +28,18 @@ pub struct SlotBinding {
     pub on_failure: OnFailure,
     /// Only a component with this SHA-256 is accepted.
     pub sha256: Option<String>,
+    /// What becomes of a component that imports more than the host offers.
+    pub wasi: Wasi,
     /// Handed to the policy's `configure`.
     pub config: serde_json::Value,
+}
+
+/// What becomes of a component that imports a clock, files or a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wasi {
+    Refuse,
+    /// It serves; a call of such an import fails.
+    Trap,
 }
 
 /// For compiled guests, then for interpreted ones.
@@ -82,6 +92,9 @@ fn read_slot(section: &mut Section, component: &str) -> SlotBinding {
     SlotBinding {
         component,
         on_failure: section.choice("on_failure", &choices).unwrap_or(OnFailure::LastGood),
+        wasi: section
+            .choice("wasi", &[("refuse", Wasi::Refuse), ("trap", Wasi::Trap)])
+            .unwrap_or(Wasi::Refuse),
         sha256: sha256.map(|text| text.to_lowercase()),
         config: section.json("config"),
     }

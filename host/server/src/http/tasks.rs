@@ -84,11 +84,12 @@ pub async fn explain(
     let explained =
         app.driver.query(move |scheduler, policies, now| scheduler.explain(now, id, policies));
     let explanation = explained.await?.ok_or_else(|| unknown(id))?;
-    let mut terms = app.policies.terms(&explanation);
+    let (explanation, mut terms) = app.policies.terms(explanation).await;
     let model = app.model.read();
-    ok(ExplanationView::new(&explanation, &*model, |verdict| {
-        terms.remove(&verdict.worker).unwrap_or_default()
-    }))
+    let view = ExplanationView::new(&explanation, &*model, |verdict| {
+        terms.by_worker.remove(&verdict.worker).unwrap_or_default()
+    });
+    ok(ExplanationView { terms_missing: terms.missing, ..view })
 }
 
 pub async fn cancel(
