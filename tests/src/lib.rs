@@ -1,6 +1,7 @@
 //! Tests of the whole: hosts, workers and policies together. This library is their harness, and
 //! that of the benchmarks.
 
+pub mod toolchains;
 pub mod site;
 pub mod load;
 pub mod windows;

@@ -16,19 +16,21 @@ macro_rules! export_scoring {
             $crate::export_shared!(scoring, $policy);
             use exports::pointsman::policy::{explanation, scoring};
 
-            impl scoring::Guest for Component {
+            impl scoring::Guest for PointsmanComponent {
                 fn score(task: Vec<f64>, workers: Vec<Vec<f64>>) -> Result<Vec<f64>, String> {
-                    <Policy as Kept>::with(|policy| glue::score(policy, &task, &workers))
+                    <PointsmanPolicy as Kept>::with(|policy| glue::score(policy, &task, &workers))
                 }
             }
 
-            impl explanation::Guest for Component {
+            impl explanation::Guest for PointsmanComponent {
                 fn explain(
                     task: Vec<f64>,
                     workers: Vec<Vec<f64>>,
                     row: u32,
                 ) -> Result<Vec<(String, f64)>, String> {
-                    <Policy as Kept>::with(|policy| glue::explain(policy, &task, &workers, row))?
+                    <PointsmanPolicy as Kept>::with(|policy| {
+                        glue::explain(policy, &task, &workers, row)
+                    })?
                 }
             }
         }
@@ -46,9 +48,9 @@ macro_rules! export_queue {
         mod pointsman_component {
             $crate::export_shared!(queue, $policy);
 
-            impl exports::pointsman::policy::queue::Guest for Component {
+            impl exports::pointsman::policy::queue::Guest for PointsmanComponent {
                 fn rank(now_ms: f64, tasks: Vec<Vec<f64>>) -> Result<Vec<f64>, String> {
-                    <Policy as Kept>::with(|policy| glue::rank(policy, now_ms, &tasks))
+                    <PointsmanPolicy as Kept>::with(|policy| glue::rank(policy, now_ms, &tasks))
                 }
             }
         }
@@ -70,14 +72,14 @@ macro_rules! export_rescheduling {
             $crate::export_shared!(rescheduling, $policy);
             use pointsman::policy::types;
 
-            impl exports::pointsman::policy::rescheduling::Guest for Component {
+            impl exports::pointsman::policy::rescheduling::Guest for PointsmanComponent {
                 fn review(
                     now_ms: f64,
                     tasks: Vec<Vec<f64>>,
                     on_worker: Vec<u32>,
                     workers: Vec<Vec<f64>>,
                 ) -> Result<Vec<types::Proposal>, String> {
-                    let proposals = <Policy as Kept>::with(|policy| {
+                    let proposals = <PointsmanPolicy as Kept>::with(|policy| {
                         glue::review(policy, now_ms, &tasks, &on_worker, &workers)
                     })?;
                     let to_wire = |(row, proposal): (u32, $crate::Proposal)| types::Proposal {
@@ -125,12 +127,13 @@ macro_rules! export_shared {
         use $crate::glue::{self, Kept};
         use $crate::host;
 
-        type Policy = $policy;
+        // Names that a policy's own types hardly have: an alias of a type of its own name is a cycle.
+        type PointsmanPolicy = $policy;
 
         $crate::generate_bindings!($slot);
 
-        struct Component;
-        export!(Component);
+        struct PointsmanComponent;
+        export!(PointsmanComponent);
 
         /// The contract this policy was built for, readable before it is compiled.
         #[unsafe(link_section = "pointsman:policy")]
@@ -153,21 +156,21 @@ macro_rules! export_shared {
 
         // One policy per instance; `configure` makes it.
         std::thread_local! {
-            static POLICY: std::cell::OnceCell<Policy> = const { std::cell::OnceCell::new() };
+            static POLICY: std::cell::OnceCell<PointsmanPolicy> = const { std::cell::OnceCell::new() };
         }
 
-        impl Kept for Policy {
+        impl Kept for PointsmanPolicy {
             fn with_cell<R>(f: impl FnOnce(&std::cell::OnceCell<Self>) -> R) -> R {
                 POLICY.with(f)
             }
         }
 
-        impl exports::pointsman::policy::lifecycle::Guest for Component {
+        impl exports::pointsman::policy::lifecycle::Guest for PointsmanComponent {
             fn configure(
                 config_json: String,
             ) -> Result<exports::pointsman::policy::lifecycle::Manifest, String> {
                 host::connect(&IMPORTS);
-                let about = glue::$slot::<Policy>(&config_json)?;
+                let about = glue::$slot::<PointsmanPolicy>(&config_json)?;
                 Ok(exports::pointsman::policy::lifecycle::Manifest {
                     name: about.name,
                     version: about.version,

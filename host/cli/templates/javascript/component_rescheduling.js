@@ -5,7 +5,8 @@ export const rescheduling = {
     return told(() => {
       const [proposals, task, worker] = [[], {}, {}];
       for (let row = 0; row < onWorker.length; row++) {
-        const at = onWorker[row];
+        // Some engines hand a u32 over as a signed number.
+        const at = onWorker[row] >>> 0;
         const on = at === NO_WORKER ? null : fill(worker, policy.WORKER, workers, at);
         const proposal = policy.review(nowMs, fill(task, policy.TASK, tasks, row), on);
         if (proposal) {

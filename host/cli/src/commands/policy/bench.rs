@@ -108,6 +108,10 @@ fn tell(bench: &Bench, output: Output) {
     for failure in failures {
         output.line(failure);
     }
+    if cfg!(debug_assertions) {
+        output
+            .line("This pointsman is a debug build, whose own policies are several times slower.");
+    }
     output.line(format!(
         "{}, compiled in {}, instance started in {}",
         shown::bytes(inspected.size),

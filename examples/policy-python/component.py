@@ -1,0 +1,39 @@
+"""Between the contract in `../../wit/` and policy.py. Turns columns into rows, and every exception into an
+error that the host shows with the policy's name."""
+
+import json
+
+import policy
+from componentize_py_types import Err
+from wit_world import exports
+from wit_world.imports import types
+
+
+def told(error):
+    """As the text of an error of the contract."""
+    return Err(str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
+
+
+def columns(row):
+    return ",".join(field.replace("_", "-") for field in row._fields)
+
+
+class Lifecycle(exports.Lifecycle):
+    def configure(self, config_json):
+        try:
+            policy.configure(**json.loads(config_json))
+        except Exception as error:
+            raise told(error)
+        properties = list(policy.PROPERTIES.items())
+        for key, row in [("needs-task", policy.Task)]:
+            if row._fields:
+                properties.append((key, columns(row)))
+        return types.Manifest(policy.NAME, policy.VERSION, properties)
+
+
+class Queue(exports.Queue):
+    def rank(self, now_ms, tasks):
+        try:
+            return [policy.rank(now_ms, task) for task in map(policy.Task._make, zip(*tasks))]
+        except Exception as error:
+            raise told(error)
