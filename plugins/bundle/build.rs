@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Name of the crate in `plugins/`, slot.
-const POLICIES: [(&str, &str); 10] = [
+const POLICIES: [(&str, &str); 11] = [
     ("weighted-score", "scoring"),
     ("least-connections", "scoring"),
     ("weighted-round-robin", "scoring"),
@@ -20,6 +20,7 @@ const POLICIES: [(&str, &str); 10] = [
     ("critical-path", "queue"),
     ("shortest-first", "queue"),
     ("threshold", "rescheduling"),
+    ("trend", "rescheduling"),
 ];
 const TARGET: &str = "wasm32-unknown-unknown";
 

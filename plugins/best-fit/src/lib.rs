@@ -7,12 +7,18 @@
 
 use pointsman_policy_sdk::prelude::*;
 
-columns! {
-    pub struct Task { cpu, memory }
+#[derive(Debug, Columns)]
+pub struct Task {
+    cpu: f64,
+    memory: f64,
 }
 
-columns! {
-    pub struct Worker { cpu_free, cpu_capacity, memory_free, memory_capacity }
+#[derive(Debug, Columns)]
+pub struct Worker {
+    cpu_free: f64,
+    cpu_capacity: f64,
+    memory_free: f64,
+    memory_capacity: f64,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

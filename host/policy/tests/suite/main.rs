@@ -3,6 +3,7 @@
 mod guests;
 
 mod admission;
+mod conformance;
 mod fixed;
 mod ladder;
 mod imports;
