@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Name of the crate in `plugins/`, slot.
-const POLICIES: [(&str, &str); 11] = [
+const POLICIES: [(&str, &str); 12] = [
     ("weighted-score", "scoring"),
     ("least-connections", "scoring"),
     ("weighted-round-robin", "scoring"),
@@ -19,6 +19,7 @@ const POLICIES: [(&str, &str); 11] = [
     ("priority-ageing", "queue"),
     ("critical-path", "queue"),
     ("shortest-first", "queue"),
+    ("fair-share", "queue"),
     ("threshold", "rescheduling"),
     ("trend", "rescheduling"),
 ];
