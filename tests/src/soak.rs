@@ -17,6 +17,9 @@ pub struct SoakOptions {
     /// While swapping; every other window is without swaps.
     pub swaps_per_s: f64,
     pub window: Duration,
+    /// Tasks run beforehand, which fill what is bounded (the events kept for readers, the finished tasks
+    /// kept, the store's caches), so that growth beyond is a leak.
+    pub n_fill: usize,
     /// Swaps after which memory is looked at first: caches are warm by then.
     pub n_warm: usize,
 }
@@ -84,8 +87,7 @@ pub async fn run(options: SoakOptions, mut progress: impl FnMut(String)) -> Soak
         took_ms: vec![],
     };
     swapper.swap().await;
-    // Fills what is bounded (the events kept for readers, the finished tasks kept).
-    for _ in 0..20 {
+    for _ in 0..options.n_fill.div_ceil(1000) {
         site.submit(&job(1000, "true")).await;
         site.until_idle().await;
     }

@@ -11,6 +11,7 @@ async fn swaps_under_load_lose_double_and_mix_nothing() {
         tasks_per_s: 200.0,
         swaps_per_s: 100.0,
         window: Duration::from_secs(1),
+        n_fill: 20_000,
         n_warm: 100,
     };
     let report = run(options, |_| ()).await;

@@ -46,6 +46,7 @@ fn swaps(n_swaps: usize) -> Vec<String> {
         tasks_per_s: TASKS_PER_S,
         swaps_per_s: 20.0_f64.min(n_swaps as f64 / 100.0),
         window: WINDOW,
+        n_fill: 150_000,
         n_warm: 500.min(n_swaps / 4),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
