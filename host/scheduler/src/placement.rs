@@ -1,5 +1,6 @@
 //! A planning round's placements: wakes what could be helped, and places tasks in order.
 
+use crate::columns::TaskColumn;
 use crate::effect::Effect;
 use crate::explain::Reason;
 use crate::ids::TaskId;
@@ -161,9 +162,12 @@ impl Scheduler {
         profile: &Arc<ScoringProfile>,
         policies: &mut dyn Policies,
     ) -> Result<Choice, CallError> {
+        let with_share = profile.needs_task.contains(&TaskColumn::TenantShare);
+        if with_share {
+            self.follow_workers();
+        }
         let task = self.tasks.get(&id).expect("queued tasks are in the state");
-        let context =
-            self.context(id, profile.needs_task.contains(&crate::columns::TaskColumn::TenantShare));
+        let context = self.context(id, with_share);
         let task_columns: Vec<f64> =
             profile.needs_task.iter().map(|column| task.column(*column, &context)).collect();
         let now = self.now;

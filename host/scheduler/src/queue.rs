@@ -255,7 +255,9 @@ impl Queues {
                 None => self.block(class_idx),
             }
         }
-        if self.get(queue_idx).blocked_by == Some(key) {
+        // What comes next in its group may come before the head of another.
+        let blocked_by = self.get(queue_idx).blocked_by;
+        if blocked_by == Some(key) || (was_candidate && group.is_some() && blocked_by.is_some()) {
             self.open_queue(queue_idx);
         }
     }

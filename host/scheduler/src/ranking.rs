@@ -53,8 +53,10 @@ impl Scheduler {
     /// Ranks tasks that became ready, and those whose rank is out of date. True: there are more, and
     /// the next round can go on with them at once.
     pub(crate) fn rank_ready(&mut self, policies: &mut dyn Policies) -> bool {
-        self.follow_workers();
         let profile = policies.queue();
+        if profile.needs_task.contains(&TaskColumn::TenantShare) {
+            self.follow_workers();
+        }
         if profile.stamp != self.ranked_by {
             self.rank_all_again();
             self.ranked_by = profile.stamp;

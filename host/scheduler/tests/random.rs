@@ -47,8 +47,7 @@ struct Storm {
 impl Storm {
     fn new(seed: u64) -> Storm {
         let mut dice = Dice(seed);
-        let mut settings = Settings::default();
-        settings.retention_finished = 5 + dice.roll(50);
+        let settings = Settings { retention_finished: 5 + dice.roll(50), ..Settings::default() };
         let mut world = World::with(settings);
         world.policies = PlainPolicies {
             discipline: [Discipline::Greedy, Discipline::Strict, Discipline::Backfill]

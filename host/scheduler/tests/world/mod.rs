@@ -21,6 +21,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Shares are told apart in this many steps.
+pub const STEPS: f64 = (1 << 20) as f64;
+
 /// Scores by free cpu; ranks by priority, then by the time a task became ready. With groups, the
 /// share of the tenant comes before both.
 pub struct PlainPolicies {
@@ -148,7 +151,8 @@ impl Policies for PlainPolicies {
         let by_priority = |row: usize| tasks[1][row] - tasks[0][row] * 1e12;
         let rank = |row: usize| match self.group_by {
             None => by_priority(row),
-            Some(_) => tasks[2][row] * 1e30 + by_priority(row),
+            // Shares in steps that outweigh any priority, exactly.
+            Some(_) => (tasks[2][row] * STEPS).round() * STEPS - tasks[0][row],
         };
         ranks.clear();
         ranks.extend((0..n_rows).map(rank));
