@@ -9,3 +9,6 @@ mod ladder;
 mod imports;
 mod library;
 mod standard;
+mod hostile_calls;
+mod hostile_load;
+mod hostile_service;
