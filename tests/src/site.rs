@@ -72,6 +72,19 @@ impl Site {
     pub fn drop_in(&self, name: &str, bytes: &[u8]) {
         let policies = self.folder.path().join("policies");
         std::fs::write(policies.join("new"), bytes).expect("the folder is writable");
+        self.drop_aside(name);
+    }
+
+    /// Writes what [`Self::drop_aside`] is to drop, and waits until the disk has it.
+    pub fn lay_aside(&self, bytes: &[u8]) {
+        use std::io::Write;
+        let path = self.folder.path().join("policies/new");
+        let mut file = std::fs::File::create(path).expect("the folder is writable");
+        file.write_all(bytes).and_then(|()| file.sync_all()).expect("the disk has room");
+    }
+
+    pub fn drop_aside(&self, name: &str) {
+        let policies = self.folder.path().join("policies");
         std::fs::rename(policies.join("new"), policies.join(name).with_extension("wasm"))
             .expect("renamed over");
     }

@@ -62,7 +62,7 @@ fn swaps(n_swaps: usize) -> Vec<String> {
 
 fn compile(guest: &[u8]) -> Vec<String> {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let run = compiling::run(guest, 20, TASKS_PER_S, WINDOW, |line| println!("{line}"));
+    let run = compiling::run(guest, 20, TASKS_PER_S, |line| println!("{line}"));
     let report = runtime.block_on(run);
     println!("{report}");
     let Seen { n_failed, n_doubled, .. } = report.seen;
