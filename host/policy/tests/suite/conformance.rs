@@ -3,8 +3,8 @@
 
 use pointsman_bundle::{POLICIES, Policy};
 use pointsman_policy::{
-    Binding, Checked, FixedPolicies, LibrarySettings, Limits, LimitsByKind, OnFailure, PolicyHost,
-    PolicyLibrary, Refusal, SlotState, Source, Stage, StandardPolicy,
+    Binding, Checked, FixedPolicies, LibrarySettings, Limits, LimitsByKind, Metering, OnFailure,
+    PolicyHost, PolicyLibrary, Refusal, SlotState, Source, Stage, StandardPolicy,
 };
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::policies::{Action, NO_WORKER, Policies, Proposal};
@@ -354,4 +354,44 @@ fn every_standard_policy_works_at_the_limits_that_are_declared_and_below() {
         }
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{}", policy.name);
     });
+}
+
+/// A value by which every reviewing policy wants to move the task.
+fn alarming(column: &str) -> f64 {
+    match column {
+        "elapsed-ms" => 1e6,
+        "expected-ms" => 1e3,
+        "running" | "hot-samples" => 9.0,
+        "cpu-used" | "cpu-fitted" | "memory-used" | "memory-fitted" => 0.8,
+        "cpu-slope" | "memory-slope" => 0.005,
+        "cpu-slope-error" | "memory-slope-error" => 0.001,
+        "attempt" => 1.0,
+        _ => 0.0,
+    }
+}
+
+/// If load rises everywhere at once, all tasks are to be moved, and the host picks a few.
+#[test]
+fn no_reviewing_policy_fails_because_it_has_much_to_say() {
+    const N_ROWS: u32 = 10_000;
+    // The 5 ms that are declared are some 25 million instructions.
+    let metering = Metering::Fuel { call: 20_000_000, configure: 20_000_000 };
+    let limits = Limits { metering, ..Limits::compiled() };
+    for policy in POLICIES.iter().filter(|it| slot_of(it) == Slot::Rescheduling) {
+        let mut host = host(policy, "{}", limits);
+        let profile = host.rescheduling().expect("bound");
+        let column = |name: &str| vec![alarming(name); N_ROWS as usize];
+        let tasks: Vec<_> = profile.needs_task.iter().map(|it| column(it.info().name)).collect();
+        let workers: Vec<_> =
+            profile.needs_worker.iter().map(|it| column(it.info().name)).collect();
+        let on_worker: Vec<u32> = (0..N_ROWS).collect();
+        for _ in 0..7 {
+            host.begin_round();
+            let proposals = host.review(NOW_MS, &tasks, &on_worker, &workers);
+            let incidents = host.take_incidents();
+            let proposals = proposals.unwrap_or_else(|it| panic!("{it:?}: {incidents:?}"));
+            assert_eq!(proposals.len(), on_worker.len(), "{}", policy.name);
+            proposals.iter().for_each(|proposal| check_proposal(proposal, &on_worker));
+        }
+    }
 }
