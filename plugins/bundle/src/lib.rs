@@ -76,6 +76,15 @@ mod tests {
     }
 
     #[test]
+    fn no_standard_policy_is_left_out_of_the_documentation() {
+        let page = include_str!("../../../docs/standard-policies.md");
+        for policy in POLICIES {
+            let link = format!("| [{0}](../plugins/{0}/README.md)", policy.name);
+            assert!(page.contains(&link), "{} is not listed", policy.name);
+        }
+    }
+
+    #[test]
     fn standard_policies_stay_small() {
         for policy in POLICIES {
             let kib = policy.bytes.len() / 1024;
