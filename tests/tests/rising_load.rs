@@ -2,7 +2,7 @@
 //! a rising series it moves work, and that no flat or noisy one makes it.
 
 use pointsman_policy::{FixedPolicies, Limits, OnFailure, PolicyHost, Source};
-use pointsman_scheduler::event::{Measurements, Registration, SyncReport};
+use pointsman_scheduler::event::{HeldAttempt, Measurements, Registration, SyncReport};
 use pointsman_scheduler::record::Snapshot;
 use pointsman_scheduler::resources::Capacity;
 use pointsman_scheduler::spec::{JobSpec, TaskSpec};
@@ -24,6 +24,8 @@ struct Site {
     policies: PolicyHost,
     now: Time,
     effects: Vec<Effect>,
+    /// What the watched worker runs.
+    attempts: Vec<AttemptRef>,
 }
 
 impl Site {
@@ -46,18 +48,19 @@ impl Site {
         let (settings, nothing) = (Settings::default(), Snapshot::default());
         let mut effects = Vec::new();
         let scheduler = Scheduler::recover(settings, 0, Term(1), Time::ZERO, nothing, &mut effects);
-        let mut site = Site { scheduler, policies, now: Time::ZERO, effects };
+        let mut site = Site { scheduler, policies, now: Time::ZERO, effects, attempts: Vec::new() };
         site.register(WATCHED);
         let task = |name: &str| Arc::new(TaskSpec::new(name, "true"));
         let job = JobSpec { name: "job".to_owned(), tasks: ["a", "b"].map(task).to_vec() };
         site.handle(Event::SubmitJob { request: RequestId(0), key: None, job });
         let started = site.plan();
         assert_eq!(started.iter().filter(|it| matches!(it, Effect::Start(_))).count(), 2);
-        let attempts = started.iter().filter_map(|effect| match effect {
+        let attempt = |effect: &Effect| match effect {
             Effect::Start(start) => Some(start.attempt),
             _ => None,
-        });
-        site.sync(WATCHED, attempts.collect(), None);
+        };
+        site.attempts = started.iter().filter_map(attempt).collect();
+        site.sync(WATCHED, site.attempts.clone(), None);
         site.register(IDLE);
         site
     }
@@ -72,14 +75,18 @@ impl Site {
         std::mem::take(&mut self.effects)
     }
 
+    /// A worker shows its token, with what it runs.
     fn register(&mut self, worker: WorkerId) {
+        let held = |attempt: &AttemptRef| HeldAttempt { attempt: *attempt, running: true };
+        let held =
+            if worker == WATCHED { self.attempts.iter().map(held).collect() } else { vec![] };
         let registration = Registration {
             name: format!("worker-{}", worker.0),
             token_hash: [worker.0 as u8; 32],
             life: 1,
             capacity: Capacity { cpu_milli: 8000, memory: 1 << 34, gpus: 0 },
             labels: BTreeMap::new(),
-            held: Vec::new(),
+            held,
             finished: Vec::new(),
         };
         self.handle(Event::Register { request: RequestId(0), registration });
@@ -100,7 +107,7 @@ impl Site {
 
     /// Measures the series, one value a heartbeat; answers after which value a task was first told
     /// to move, and why.
-    fn first_move(mut self, series: impl IntoIterator<Item = f64>) -> Option<(usize, String)> {
+    fn first_move(&mut self, series: impl IntoIterator<Item = f64>) -> Option<(usize, String)> {
         for (at, cpu_used) in series.into_iter().enumerate() {
             self.now = self.now.after(HEARTBEAT);
             self.sync(WATCHED, Vec::new(), Some(cpu_used));
@@ -174,6 +181,16 @@ fn no_noise_moves_work() {
 fn no_falling_load_moves_work() {
     let series = (0..100).map(|at| 1.0 - 0.01 * f64::from(at));
     assert_eq!(Site::new("{}").first_move(series), None);
+}
+
+#[test]
+fn nothing_measured_before_a_worker_came_back_counts() {
+    let mut site = Site::new("{}");
+    let mut series = rising(0.31, 0.3);
+    assert_eq!(site.first_move(series.by_ref().take(10)), None);
+    site.register(WATCHED);
+    // It takes eight values again until there is a line.
+    assert_eq!(site.first_move(series).map(|(at, _)| at), Some(7));
 }
 
 #[test]
