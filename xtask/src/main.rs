@@ -1,5 +1,7 @@
-//! The project's tasks: `cargo xtask demo | test | bench | soak | bless | lint`. Dependency-free, so that it
+//! The project's tasks: `cargo xtask demo | test | bench | soak | newcomer | bless | lint`. Dependency-free, so that it
 //! builds in a second; makes sure that the WebAssembly target is there before anything needs it.
+
+mod newcomer;
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -10,6 +12,8 @@ cargo xtask test [ARGS…]       every test; ARGS go to the test runner (for exa
 cargo xtask bench [NAME…]      benchmarks in release mode: inner, processes, decision; all without NAME
 cargo xtask soak [--swaps N | --compile FILE]
                                replace policies under load, or compile a large one; what that does to latency
+cargo xtask newcomer [--lang rust|python|javascript]
+                               write a first policy, build it, see it serve; how long that takes
 cargo xtask bless              write generated files and snapshots anew; read the diff before you commit
 cargo xtask lint               rustfmt and clippy, as the tests expect them";
 
@@ -24,6 +28,7 @@ fn main() -> ExitCode {
         "test" => test(&rest),
         "bench" => measure("bench", &rest),
         "soak" => measure("soak", &rest),
+        "newcomer" => play_newcomer(&rest),
         "bless" => bless(&rest),
         "lint" => lint(),
         "" | "help" | "--help" | "-h" => {
@@ -60,6 +65,13 @@ fn measure(program: &str, args: &[String]) -> Result<(), String> {
     ensure_wasm_target()?;
     let release = ["run", "--release", "--package", "pointsman-tests", "--bin", program, "--"];
     run(cargo().args(release).args(args))
+}
+
+fn play_newcomer(args: &[String]) -> Result<(), String> {
+    ensure_wasm_target()?;
+    run(cargo().args(["build", "--package", "pointsman-cli"]))?;
+    let own = env::current_exe().map_err(|error| format!("where is this program: {error}"))?;
+    newcomer::play(args, &own.with_file_name("pointsman"))
 }
 
 fn bless(args: &[String]) -> Result<(), String> {
