@@ -72,7 +72,7 @@ fn serving(slot: Slot, wasm: &Path) -> (PolicyHost, TempDir) {
 fn measured(wasm: &Path) -> Inspected {
     let bytes = fs::read(wasm).unwrap();
     let inspector = Inspector::new(LimitsByKind::default()).unwrap();
-    let subject = Subject { bytes: &bytes, slot: None, config: "{}", wasi_traps: false };
+    let subject = Subject { bytes: &bytes, world: None, config: "{}", wasi_traps: false };
     let bench = inspector.bench(&subject, &[1, 100, 1_000]).unwrap();
     let it = bench.inspected;
     println!(
