@@ -74,7 +74,7 @@ impl Project {
     pub fn commands(&self) -> Vec<String> {
         let Project { name, wit, slot, .. } = self;
         let slot = slot.name();
-        let commands = match self.language {
+        match self.language {
             Language::Rust => {
                 vec!["cargo build --release --target wasm32-unknown-unknown".to_owned()]
             }
@@ -86,8 +86,7 @@ impl Project {
                 ),
             ],
             Language::Javascript => vec!["npm ci".to_owned(), "npm run build".to_owned()],
-        };
-        commands
+        }
     }
 
     /// What the build writes.
