@@ -27,7 +27,8 @@ pub enum ContractError {
     OnlyWit,
     #[error(
         "it imports {names}: a policy gets nothing but {PACKAGE}/host, no clock, files or network; \
-         build for wasm32-unknown-unknown, or set wasi = \"trap\" for the slot so that such calls trap"
+         build for wasm32-unknown-unknown, in Python and JavaScript with --stub-wasi, or set \
+         wasi = \"trap\" for the slot so that such calls trap"
     )]
     Imports { names: String },
     #[error("it is built for {PACKAGE} {theirs}, this host speaks {VERSION}")]
