@@ -54,7 +54,7 @@ fn shown(took: Duration) -> String {
     format!("{:.1} s", took.as_secs_f64())
 }
 
-/// A folder of its own below the target folder, gone afterwards.
+/// A folder of its own, gone afterwards.
 struct Folder(PathBuf);
 
 impl Folder {
