@@ -113,7 +113,7 @@ fn parse_config(text: &str, is_json: bool) -> Result<String, Failure> {
         serde_json::from_str(text).context("--config is no JSON object").bad_input()?
     } else {
         let hint = || anyhow!("--config is neither JSON like {{\"a\":1}} nor TOML like \"a = 1\"");
-        toml::from_str(text).map_err(|error| hint().context(error.to_string())).bad_input()?
+        toml::from_str(text).map_err(|error| hint().context(error.message().to_owned())).bad_input()?
     };
     Ok(serde_json::Value::Object(table).to_string())
 }
@@ -132,7 +132,7 @@ mod tests {
         for given in [r#"{"b":{"c":"x"},"a":1}"#, "a = 1\nb.c = 'x'", &file] {
             assert_eq!(config_json(given).unwrap(), expected, "{given}");
         }
-        for given in ["{", "[1]", "a", "no-such-file.json"] {
+        for given in ["{", "[1", "a", "no-such-file.json"] {
             assert_eq!(config_json(given).unwrap_err().exit, Exit::Usage, "{given}");
         }
     }
