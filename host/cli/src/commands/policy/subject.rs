@@ -112,8 +112,9 @@ fn parse_config(text: &str, is_json: bool) -> Result<String, Failure> {
     let table: serde_json::Map<String, serde_json::Value> = if is_json {
         serde_json::from_str(text).context("--config is no JSON object").bad_input()?
     } else {
-        let hint = || anyhow!("--config is neither JSON like {{\"a\":1}} nor TOML like \"a = 1\"");
-        toml::from_str(text).map_err(|error| hint().context(error.message().to_owned())).bad_input()?
+        const EXPECTED: &str = "--config is neither JSON like {\"a\":1} nor TOML like \"a = 1\"";
+        let told = |error: toml::de::Error| anyhow!(error.message().to_owned()).context(EXPECTED);
+        toml::from_str(text).map_err(told).bad_input()?
     };
     Ok(serde_json::Value::Object(table).to_string())
 }
