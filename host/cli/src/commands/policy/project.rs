@@ -8,6 +8,8 @@ include!(concat!(env!("OUT_DIR"), "/project_files.rs"));
 /// So that a new project builds with the versions that the SDK was tested with. What is not needed is
 /// removed by the first build.
 const LOCK: &str = include_str!("../../../../../Cargo.lock");
+/// What a policy can ask for.
+const COLUMNS: (&str, &str) = ("columns.md", include_str!("../../../../../docs/columns.md"));
 const LICENSES: [(&str, &str); 2] = [
     ("LICENSE-APACHE", include_str!("../../../../../LICENSE-APACHE")),
     ("LICENSE-MIT", include_str!("../../../../../LICENSE-MIT")),
@@ -47,7 +49,9 @@ pub struct Project {
     /// Where `plugins/sdk` and `wit` are, seen from the project.
     source: &'static str,
     wit: &'static str,
-    /// It brings them along.
+    /// The list of columns.
+    columns: &'static str,
+    /// It brings all of them along.
     is_complete: bool,
 }
 
@@ -58,7 +62,16 @@ impl Project {
     /// That needs nothing beside it.
     pub fn of_its_own(name: &str, slot: Slot, language: Language) -> Project {
         let name = name.to_owned();
-        Project { name, slot, language, source: "pointsman", wit: "wit", is_complete: true }
+        let columns = COLUMNS.0;
+        Project {
+            name,
+            slot,
+            language,
+            source: "pointsman",
+            wit: "wit",
+            columns,
+            is_complete: true,
+        }
     }
 
     /// The file with the marked line.
@@ -131,7 +144,7 @@ impl Project {
     }
 
     fn source_files(&self) -> Vec<(String, String)> {
-        let contract = SOURCE.iter().filter(|(path, _)| path.ends_with(".wit"));
+        let contract = SOURCE.iter().filter(|(path, _)| path.ends_with(".wit")).chain([&COLUMNS]);
         let own = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
         match self.language {
             Language::Rust => {
@@ -139,7 +152,7 @@ impl Project {
                     (format!("{}/{path}", self.source), (*text).to_owned())
                 };
                 let source = SOURCE.iter().chain(&LICENSES).map(below);
-                source.chain([("Cargo.lock".to_owned(), LOCK.to_owned())]).collect()
+                source.chain([own(&COLUMNS), own(&("Cargo.lock", LOCK))]).collect()
             }
             Language::Python | Language::Javascript => contract.map(own).collect(),
         }
@@ -161,7 +174,7 @@ impl Project {
         (path.to_owned(), content)
     }
 
-    fn names(&self) -> [(&'static str, String); 8] {
+    fn names(&self) -> [(&'static str, String); 9] {
         let has_worker = match self.slot {
             Slot::Scoring | Slot::Rescheduling => true,
             Slot::Queue => false,
@@ -195,6 +208,7 @@ impl Project {
             ("slot", self.slot.name().to_owned()),
             ("source", self.source.to_owned()),
             ("wit", self.wit.to_owned()),
+            ("catalogue", self.columns.to_owned()),
             ("rows", rows.to_owned()),
             ("columns", columns),
             ("needs", needs),
@@ -240,6 +254,7 @@ mod tests {
                 language,
                 source: "../..",
                 wit: "../../wit",
+                columns: "../../docs/columns.md",
                 is_complete: false,
             };
             let folder = examples.join(format!("policy-{}", language.folder()));
