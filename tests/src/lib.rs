@@ -6,6 +6,7 @@ pub mod site;
 pub mod load;
 pub mod windows;
 pub mod soak;
+pub mod hostile;
 pub mod compiling;
 
 /// Small guests, as the policy engine's own tests make them.

@@ -1,7 +1,8 @@
-//! The project's benchmarks: `cargo xtask bench [inner | processes | decision]`. Prints ratios of what
+//! The project's benchmarks: `cargo xtask bench [inner | processes | decision | hostile]`. Prints ratios of what
 //! was measured side by side in one run, and keeps the numbers as JSON under `target/bench`.
 
 mod decision;
+mod hostile;
 mod inner;
 mod processes;
 
@@ -9,13 +10,17 @@ use serde_json::Value;
 use std::process::ExitCode;
 
 type Bench = fn() -> Value;
-const BENCHES: [(&str, Bench); 3] =
-    [("inner", inner::run), ("processes", processes::run), ("decision", decision::run)];
+const BENCHES: [(&str, Bench); 4] = [
+    ("inner", inner::run),
+    ("processes", processes::run),
+    ("decision", decision::run),
+    ("hostile", hostile::run),
+];
 
 fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     if let Some(unknown) = asked.iter().find(|name| !BENCHES.iter().any(|(it, _)| it == name)) {
-        eprintln!("no benchmark {unknown:?}; there are inner, processes, decision");
+        eprintln!("no benchmark {unknown:?}; there are inner, processes, decision, hostile");
         return ExitCode::from(2);
     }
     for (name, bench) in BENCHES {
