@@ -2,7 +2,7 @@
 //! memory. Windows with faults and windows at rest alternate; the policy misbehaves about marked tasks
 //! alone, and only windows with faults have such tasks.
 
-use crate::site::{Crew, Site};
+use crate::site::{Crew, Site, job};
 use crate::soak::resident_kib;
 use crate::windows::{Comparison, percentile};
 use pointsman_fixtures::{Fault, SIGNAL, config, hostile};
@@ -20,6 +20,9 @@ pub struct HostileOptions {
     pub window: Duration,
     /// Pairs of a window at rest and one with faults.
     pub n_pairs: usize,
+    /// Tasks run before memory is looked at, in thousands: they fill what is bounded (the events kept for
+    /// readers, the finished tasks kept).
+    pub n_filling: usize,
 }
 
 #[derive(Debug)]
@@ -81,6 +84,10 @@ pub async fn run(options: HostileOptions) -> HostileReport {
     // What is reviewed has to run for a while.
     let no_execution = slot != "rescheduling";
     site.hire(Crew { n_workers: 2, cpus: 1_000, no_execution }).await;
+    for _ in 0..options.n_filling {
+        site.submit(&job(1000, "true")).await;
+        site.until_idle().await;
+    }
     let heart = Heart::register(&site).await;
     let shared = Shared::default();
     let mut user = User { site: &site, heart, shared: shared.clone(), number: 0 };
@@ -125,7 +132,7 @@ async fn policies(site: &Site) -> PoliciesView {
 }
 
 fn slot_view(view: &PoliciesView, slot: &str) -> PolicyView {
-    let is_it = |it: &&PolicyView| serde_json::to_value(&it.slot).is_ok_and(|it| it == slot);
+    let is_it = |it: &&PolicyView| serde_json::to_value(it.slot).is_ok_and(|it| it == slot);
     view.slots.iter().find(is_it).expect("every slot is shown").clone()
 }
 

@@ -16,6 +16,7 @@ async fn try_fault(function: &'static str, fault: Fault, kind: &str) {
         requests_per_s: 100.0,
         window: Duration::from_secs(1),
         n_pairs: 1,
+        n_filling: 0,
     };
     let report = run(options).await;
     let what = format!("{function} {}: {report}", fault.name());

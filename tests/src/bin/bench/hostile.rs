@@ -35,6 +35,7 @@ pub fn run() -> Value {
             requests_per_s: 200.0,
             window: Duration::from_secs(10),
             n_pairs: 3,
+            n_filling: 20,
         };
         let report = runtime.block_on(run_one(options));
         println!("{function} {}\n{report}", fault.name());
