@@ -1,19 +1,21 @@
 //! Puts the contract (the files in `wit/`) into a macro, so that bindings are generated in the
 //! policy's own crate: each component carries the type of its own world and of no other.
 
-use std::{env, fs, path::Path};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
-const WIT: &str = "../../wit";
-const WORLDS: [(&str, &str); 3] = [
+const WORLDS: [(&str, &str); 4] = [
     ("scoring", "explained-scoring-policy"),
     ("queue", "queue-policy"),
     ("rescheduling", "rescheduling-policy"),
+    ("forecasting", "forecasting-policy"),
 ];
 
 fn main() {
-    println!("cargo::rerun-if-changed={WIT}");
-    let mut files: Vec<_> = fs::read_dir(WIT)
-        .expect("the contract is in the folder `wit` of the same source tree")
+    let wit = contract_folder();
+    println!("cargo::rerun-if-changed={}", wit.display());
+    let mut files: Vec<_> = fs::read_dir(&wit)
+        .expect("the folder is readable")
         .map(|entry| entry.expect("the folder is readable").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "wit"))
         .collect();
@@ -44,4 +46,17 @@ fn main() {
     source.push_str("}\n");
     let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&out).join("contract.rs"), source).expect("OUT_DIR is writable");
+}
+
+/// The nearest folder `wit`, here or above: that of the source tree, or one that was copied along.
+fn contract_folder() -> PathBuf {
+    let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let folders = own.ancestors().map(|folder| folder.join("wit"));
+    let found = folders.into_iter().find(|wit| wit.join("types.wit").is_file());
+    found.unwrap_or_else(|| {
+        panic!(
+            "the contract is missing: copy Pointsman's folder `wit` to {} or a folder above it",
+            own.display()
+        )
+    })
 }

@@ -157,14 +157,16 @@ impl Swapper<'_> {
         }
     }
 
+    fn expect(&self, digest: String, worker: &'static str) {
+        self.wants.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, worker);
+    }
+
     /// Drops a policy that differs from all before, and waits until it serves.
     async fn swap(&mut self) {
         let wanted = self.n_swaps % 2;
         let guest = labelled(&self.guests[wanted], &self.n_swaps.to_string());
         let digest = Digest::of(&guest).to_string();
-        let mut wants = self.wants.lock().unwrap_or_else(PoisonError::into_inner);
-        wants.insert(digest[..16].to_owned(), WORKERS[wanted]);
-        drop(wants);
+        self.expect(digest[..16].to_owned(), WORKERS[wanted]);
         let dropped = Instant::now();
         self.site.drop_in("weighted-score", &guest);
         let serving = self.site.reload_policies().await;

@@ -1,7 +1,7 @@
 //! The columns are listed once, in the scheduler; what repeats them for authors of policies is made
 //! from that list.
 
-use pointsman_scheduler::columns::{ColumnInfo, TaskColumn, WorkerColumn};
+use pointsman_scheduler::columns::{ColumnInfo, Presence, TaskColumn, WorkerColumn};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn check_made(path: &str, expected: &str) {
 fn the_sdk_knows_no_other_columns_than_the_host() {
     let mut text = String::from(
         "//! Made from the host's list of columns; `cargo xtask bless` writes it again.\n\n\
-         use super::Column;\n",
+         use super::{Column, Range};\n",
     );
     let lists = [
         ("WORKER", "what is known about a worker", worker_columns()),
@@ -37,10 +37,12 @@ fn the_sdk_knows_no_other_columns_than_the_host() {
     for (constant, what, columns) in lists {
         writeln!(text, "\n/// Columns of {what}.\n#[rustfmt::skip]").unwrap();
         writeln!(text, "pub const {constant}: &[Column] = &[").unwrap();
-        for ColumnInfo { name, unit, meaning } in columns {
+        for ColumnInfo { name, unit, range, presence, meaning } in columns {
+            let can_be_missing = presence != Presence::Always;
             writeln!(
                 text,
-                "    Column {{ name: {name:?}, unit: {unit:?}, meaning: {meaning:?} }},"
+                "    Column {{ name: {name:?}, unit: {unit:?}, range: Range::{range:?}, \
+                 can_be_missing: {can_be_missing}, meaning: {meaning:?} }},"
             )
             .unwrap();
         }
@@ -60,9 +62,11 @@ fn no_column_is_undocumented() {
     );
     let lists = [("Worker", worker_columns()), ("Task", task_columns())];
     for (title, columns) in lists {
-        write!(text, "\n## {title}\n\n| Column | Unit | Meaning |\n|---|---|---|\n").unwrap();
-        for ColumnInfo { name, unit, meaning } in columns {
-            writeln!(text, "| `{name}` | {unit} | {meaning} |").unwrap();
+        write!(text, "\n## {title}\n\n").unwrap();
+        text.push_str("| Column | Unit | Range | Missing | Meaning |\n|---|---|---|---|---|\n");
+        for ColumnInfo { name, unit, range, presence, meaning } in columns {
+            let (range, missing) = (range.text(), presence.text());
+            writeln!(text, "| `{name}` | {unit} | {range} | {missing} | {meaning} |").unwrap();
         }
     }
     check_made("docs/columns.md", &text);

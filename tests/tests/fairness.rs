@@ -105,7 +105,7 @@ impl Cluster {
         let spec = |index| TaskSpec {
             tenant: tenant.to_owned(),
             request,
-            ..TaskSpec::new(&format!("{tenant}-{index}"), "true")
+            ..TaskSpec::new(format!("{tenant}-{index}"), "true")
         };
         let tasks = (0..n).map(|index| Arc::new(spec(index))).collect();
         let job = JobSpec { name: tenant.to_owned(), tasks };

@@ -12,6 +12,7 @@ use crate::manifest::{self, Profile};
 use crate::probe;
 use crate::starter::{SLOW_START, limits_of_slow_start};
 use crate::stats::Stats;
+use crate::world::World;
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::record::PolicyStamp;
 use std::borrow::Cow;
@@ -90,7 +91,7 @@ pub(crate) struct Candidate<'a> {
     pub bytes: &'a [u8],
     /// The file's stem, for the log.
     pub component: &'a str,
-    pub slot: Slot,
+    pub world: World,
     pub config: &'a str,
     /// None: by what the file says about its making.
     pub limits: Option<Limits>,
@@ -136,7 +137,8 @@ pub(crate) struct Admission {
 
 impl Admission {
     pub fn new(engine: PolicyEngine, limits: LimitsByKind) -> Admission {
-        Admission { engine, contract: Contract::new(), limits }
+        let contract = Contract::speaking(engine.adapters());
+        Admission { engine, contract, limits }
     }
 
     /// Whether it may serve. A panic of the tools that read and compile it is the candidate's
@@ -158,16 +160,19 @@ impl Admission {
         compiler: &dyn Compiler,
     ) -> Result<Admitted, Refusal> {
         let component_bytes = to_component(candidate.bytes)?;
-        self.contract
-            .check(&component_bytes, candidate.slot, candidate.wasi_traps)
+        let spoken = self
+            .contract
+            .check(&component_bytes, candidate.world, candidate.wasi_traps)
             .map_err(|error: ContractError| Refusal::new(Stage::Contract, error))?;
-        let limits = candidate.limits.unwrap_or_else(|| self.limits_for(&component_bytes));
+        let limits =
+            candidate.limits.unwrap_or_else(|| self.limits_for(candidate.world, &component_bytes));
         let component = compiler.compile(&self.engine, &component_bytes)?;
         check_needs(&component, &limits)?;
         let mut artefact = Artefact {
             engine: self.engine.clone(),
             pre: self.pre(&component, candidate.wasi_traps)?,
-            slot: candidate.slot,
+            world: candidate.world,
+            spoken,
             config: Arc::from(candidate.config),
             limits,
             label: Arc::from(candidate.component),
@@ -179,7 +184,7 @@ impl Admission {
                 .map_err(|failure| Refusal::new(Stage::Start, failure.message))
         };
         let (mut used, manifest) = start()?;
-        let profile = manifest::profile(&manifest, candidate.slot, PolicyStamp::default())
+        let profile = manifest::profile(&manifest, candidate.world, PolicyStamp::default())
             .map_err(|error| Refusal::new(Stage::Manifest, error))?;
         let trial = probe::probe(&mut used, &profile, &start, &manifest)
             .map_err(|reason| Refusal::new(Stage::Probe, reason))?;
@@ -200,8 +205,19 @@ impl Admission {
         self.contract.find_slot(&component).map_err(|error| Refusal::new(Stage::Contract, error))
     }
 
-    fn limits_for(&self, component: &[u8]) -> Limits {
-        if is_interpreted(component) { self.limits.interpreted } else { self.limits.compiled }
+    /// What a file is made for.
+    pub fn find_world(&self, bytes: &[u8]) -> Result<World, Refusal> {
+        let component = to_component(bytes)?;
+        self.contract.find_world(&component).map_err(|error| Refusal::new(Stage::Contract, error))
+    }
+
+    fn limits_for(&self, world: World, component: &[u8]) -> Limits {
+        let is_interpreted = is_interpreted(component);
+        let limits = if is_interpreted { self.limits.interpreted } else { self.limits.compiled };
+        match world {
+            World::Scoring | World::Queue | World::Rescheduling => limits,
+            World::Forecasting => limits.beside_dispatch(),
+        }
     }
 
     fn pre(

@@ -2,6 +2,7 @@
 
 use crate::bindings::scoring;
 use crate::guest::Guest;
+use crate::spoken::{ADAPTERS, Adapter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -25,6 +26,7 @@ pub struct PolicyEngine(Arc<Inner>);
 struct Inner {
     engine: Engine,
     linker: Linker<Guest>,
+    adapters: &'static [&'static dyn Adapter],
     is_busy: Arc<AtomicBool>,
     /// Ticks as long as the engine lives.
     _ticker: Option<Ticker>,
@@ -39,17 +41,31 @@ const GUEST_STACK: usize = 512 * 1024;
 impl PolicyEngine {
     /// An engine whose calls can be limited by CPU time; starts a thread.
     pub fn with_clock() -> Result<PolicyEngine, EngineError> {
-        let (engine, linker) = build()?;
+        PolicyEngine::speaking(ADAPTERS)
+    }
+
+    /// As [`Self::with_clock`], for policies of these versions before, too.
+    pub(crate) fn speaking(
+        adapters: &'static [&'static dyn Adapter],
+    ) -> Result<PolicyEngine, EngineError> {
+        let (engine, linker) = build(adapters)?;
         let is_busy = Arc::new(AtomicBool::new(false));
         let ticker = Ticker::start(engine.clone(), is_busy.clone()).map_err(EngineError::Ticker)?;
-        Ok(PolicyEngine(Arc::new(Inner { engine, linker, is_busy, _ticker: Some(ticker) })))
+        Ok(PolicyEngine(Arc::new(Inner {
+            engine,
+            linker,
+            adapters,
+            is_busy,
+            _ticker: Some(ticker),
+        })))
     }
 
     /// An engine without threads, for calls that are limited by fuel.
     pub fn without_clock() -> Result<PolicyEngine, EngineError> {
-        let (engine, linker) = build()?;
+        let adapters = ADAPTERS;
+        let (engine, linker) = build(adapters)?;
         let is_busy = Arc::new(AtomicBool::new(false));
-        Ok(PolicyEngine(Arc::new(Inner { engine, linker, is_busy, _ticker: None })))
+        Ok(PolicyEngine(Arc::new(Inner { engine, linker, adapters, is_busy, _ticker: None })))
     }
 
     pub(crate) fn raw(&self) -> &Engine {
@@ -60,18 +76,26 @@ impl PolicyEngine {
         &self.0.linker
     }
 
+    /// The versions of the contract before that of today which its policies may speak.
+    pub(crate) fn adapters(&self) -> &'static [&'static dyn Adapter] {
+        self.0.adapters
+    }
+
     /// Keeps the ticker fast.
     pub(crate) fn note_call(&self) {
         self.0.is_busy.store(true, Ordering::Relaxed);
     }
 }
 
-fn build() -> Result<(Engine, Linker<Guest>), EngineError> {
+fn build(adapters: &[&dyn Adapter]) -> Result<(Engine, Linker<Guest>), EngineError> {
     let start = |error: wasmtime::Error| EngineError::Start(format!("{error:#}"));
     let engine = Engine::new(&config()).map_err(start)?;
     let mut linker = Linker::new(&engine);
     scoring::ScoringPolicy::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)
         .map_err(start)?;
+    for adapter in adapters {
+        adapter.offer(&mut linker).map_err(start)?;
+    }
     Ok((engine, linker))
 }
 

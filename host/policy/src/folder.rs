@@ -3,15 +3,15 @@
 
 use crate::admission::{MAX_FILE, Refusal, Stage, too_large};
 use crate::generation::Digest;
-use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// More files than this are not looked at.
+/// More files than this are not looked at, unless a slot asks for them.
 const MAX_FILES: usize = 1_000;
 /// A file changed so lately may change again unseen, within the file system's clock.
 const RACY: Duration = Duration::from_secs(2);
@@ -44,39 +44,56 @@ pub(crate) struct Found {
     pub digest: Result<Digest, Refusal>,
 }
 
+/// What a scan found.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// By file stem.
+    pub files: BTreeMap<String, Found>,
+    /// Policies that were not looked at, because there are too many.
+    pub n_left_out: usize,
+}
+
 impl Folder {
     pub fn new(path: Option<PathBuf>) -> Folder {
         Folder { path, seen: BTreeMap::new() }
     }
 
-    /// Its policies by file stem.
+    /// Its policies; those named `wished` in any case, others until there are too many.
     ///
     /// # Errors
     /// The folder cannot be read; a folder that is not there is empty.
-    pub fn scan(&mut self) -> io::Result<BTreeMap<String, Found>> {
-        let mut found = BTreeMap::new();
-        let Some(path) = self.path.clone() else {
-            return Ok(found);
+    pub fn scan(&mut self, wished: &BTreeSet<String>) -> io::Result<Scan> {
+        let mut scan = Scan::default();
+        let Some(path) = &self.path else {
+            return Ok(scan);
         };
-        let entries = match std::fs::read_dir(&path) {
+        let entries = match std::fs::read_dir(path) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(scan),
             Err(error) => return Err(error),
         };
-        let mut paths: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|it| is_policy(it))
-            .collect();
-        paths.sort();
-        for path in paths.into_iter().take(MAX_FILES) {
-            let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else {
+        let policies = entries.filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let stem = path.file_stem()?.to_str()?.to_owned();
+            // Wished ones come first.
+            is_policy(&path).then(|| (!wished.contains(&stem), stem, path))
+        });
+        let mut policies: Vec<_> = policies.collect();
+        policies.sort();
+        for (is_other, stem, path) in policies {
+            if is_other && scan.files.len() >= MAX_FILES {
+                scan.n_left_out += 1;
                 continue;
-            };
+            }
             let digest = self.digest(&path);
-            found.insert(stem.to_owned(), Found { digest, path: path.clone() });
+            // Gone since it was listed; a link to nothing is still there.
+            if digest.is_err() && path.symlink_metadata().is_err() {
+                continue;
+            }
+            scan.files.insert(stem, Found { path, digest });
         }
-        self.seen.retain(|path, _| found.values().any(|it| it.path == *path));
-        Ok(found)
+        self.seen.retain(|path, _| scan.files.values().any(|it| it.path == *path));
+        Ok(scan)
     }
 
     fn digest(&mut self, path: &Path) -> Result<Digest, Refusal> {
@@ -95,16 +112,26 @@ impl Folder {
 
 /// Reads a policy once; what is admitted is what was read.
 pub(crate) fn read(path: &Path) -> Result<Content, Refusal> {
-    let metadata = std::fs::metadata(path).map_err(cannot_read)?;
+    // Opening a pipe would otherwise wait for somebody to write to it.
+    let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = open.map_err(cannot_read)?;
+    let metadata = file.metadata().map_err(cannot_read)?;
     if !metadata.is_file() {
         return Err(Refusal::new(Stage::Read, "it is not a file"));
     }
-    if metadata.len() > MAX_FILE as u64 {
-        return Err(Refusal::new(Stage::Format, too_large(metadata.len())));
-    }
-    let bytes = std::fs::read(path).map_err(cannot_read)?;
+    let bytes = read_bounded(&file, metadata.len())?;
     let digest = Digest::of(&bytes);
     Ok(Content { bytes: bytes.into(), digest })
+}
+
+/// It may grow meanwhile.
+fn read_bounded(file: &File, len: u64) -> Result<Vec<u8>, Refusal> {
+    let max = MAX_FILE as u64;
+    let mut bytes = Vec::with_capacity(len.min(max) as usize);
+    let read = if len > max { Ok(0) } else { file.take(max + 1).read_to_end(&mut bytes) };
+    read.map_err(cannot_read)?;
+    let len = len.max(bytes.len() as u64);
+    if len > max { Err(Refusal::new(Stage::Format, too_large(len))) } else { Ok(bytes) }
 }
 
 fn cannot_read(error: io::Error) -> Refusal {
@@ -144,7 +171,7 @@ mod tests {
         let mut scanner = Folder::new(Some(folder.path().to_owned()));
         for i in 0..50u8 {
             std::fs::write(&path, [i; 8]).unwrap();
-            let found = scanner.scan().unwrap();
+            let found = scanner.scan(&BTreeSet::new()).unwrap().files;
             assert_eq!(found["p"].digest, Ok(Digest::of(&[i; 8])));
         }
     }
@@ -156,10 +183,39 @@ mod tests {
             std::fs::write(folder.path().join(name), name).unwrap();
         }
         std::fs::create_dir(folder.path().join("e.wasm")).unwrap();
-        let found = Folder::new(Some(folder.path().to_owned())).scan().unwrap();
+        let scan = |path: PathBuf| Folder::new(Some(path)).scan(&BTreeSet::new()).unwrap();
+        let found = scan(folder.path().to_owned()).files;
         assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "e"]);
         assert_eq!(found["e"].digest.as_ref().unwrap_err().stage, Stage::Read);
-        let nowhere = Folder::new(Some(folder.path().join("none"))).scan().unwrap();
-        assert!(nowhere.is_empty());
+        assert!(scan(folder.path().join("none")).files.is_empty());
+    }
+
+    #[test]
+    fn no_link_to_nothing_pipe_or_huge_file_is_waited_for_or_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink("nowhere", at("link.wasm")).unwrap();
+        let pipe = std::ffi::CString::new(at("pipe.wasm").to_str().unwrap()).unwrap();
+        // SAFETY: the path is a string that ends with a zero byte.
+        assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+        File::create(at("huge.wasm")).unwrap().set_len(MAX_FILE as u64 + 1).unwrap();
+        let found = Folder::new(Some(folder.path().to_owned())).scan(&BTreeSet::new()).unwrap();
+        let refusal = |stem: &str| found.files[stem].digest.clone().unwrap_err();
+        assert_eq!(refusal("link").stage, Stage::Read);
+        assert_eq!(refusal("pipe").reason, "it is not a file");
+        assert_eq!(refusal("huge").reason, too_large(MAX_FILE as u64 + 1));
+    }
+
+    #[test]
+    fn no_policy_that_a_slot_asks_for_is_lost_among_too_many() {
+        let folder = tempfile::tempdir().unwrap();
+        for i in 0..MAX_FILES + 5 {
+            std::fs::write(folder.path().join(format!("p{i:04}.wasm")), "").unwrap();
+        }
+        std::fs::write(folder.path().join("wished.wasm"), "wished").unwrap();
+        let wished = BTreeSet::from(["wished".to_owned()]);
+        let scan = Folder::new(Some(folder.path().to_owned())).scan(&wished).unwrap();
+        assert_eq!((scan.files.len(), scan.n_left_out), (MAX_FILES, 6));
+        assert_eq!(scan.files["wished"].digest, Ok(Digest::of(b"wished")));
     }
 }

@@ -7,6 +7,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::instance::{Artefact, Instance};
 use crate::manifest::{self, Profile};
 use crate::native::Native;
+use crate::provenance::Provenance;
 use crate::stats::Stats;
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::record::PolicyStamp;
@@ -79,6 +80,8 @@ pub enum Origin {
     Standard,
     /// Accepted earlier and kept; its file is gone, or its successor was refused.
     Kept,
+    /// Handed over by an operator.
+    Uploaded,
     /// Rust code of the host.
     Native,
     /// Handed in by the caller.
@@ -98,6 +101,8 @@ pub(crate) struct Generation {
     pub name: String,
     pub version: String,
     pub description: String,
+    /// What its file says of itself.
+    pub provenance: Provenance,
     /// None for native policies.
     pub key: Option<ContentKey>,
     pub origin: Origin,
@@ -118,6 +123,7 @@ impl Generation {
             name: native.name().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             description: "built into the host".to_owned(),
+            provenance: Provenance::default(),
             key: None,
             origin: Origin::Native,
             loaded: None,
@@ -133,12 +139,13 @@ impl Generation {
         let key = ContentKey::new(source.digest, &admitted.artefact.config);
         let stamp = PolicyStamp { generation: number, digest: source.digest.short() };
         let generation = Generation {
-            slot: admitted.artefact.slot,
+            slot: admitted.artefact.world.slot().expect("only what fills a slot is handed over"),
             stamp,
             component: source.component,
             name: admitted.manifest.name.clone(),
             version: admitted.manifest.version.clone(),
             description: manifest::description(&admitted.manifest).to_owned(),
+            provenance: source.provenance,
             key: Some(key),
             origin: source.origin,
             loaded: source.loaded,
@@ -194,6 +201,7 @@ pub(crate) struct Source {
     pub digest: Digest,
     pub origin: Origin,
     pub loaded: Option<SystemTime>,
+    pub provenance: Provenance,
 }
 
 #[cfg(test)]

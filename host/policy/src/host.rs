@@ -10,6 +10,7 @@ use crate::manifest::Profile;
 use crate::native::{Native, NativeQueue, NativeScoring};
 use crate::nearest::hint;
 use crate::pace::Pace;
+use crate::provenance::Provenance;
 use crate::shared::{Handover, SlotView};
 use crate::time::HostTime;
 use pointsman_scheduler::policies::{
@@ -223,7 +224,7 @@ fn fixed_generation(
             let candidate = Candidate {
                 bytes: &bytes,
                 component: &name,
-                slot,
+                world: slot.into(),
                 config: &config,
                 limits: None,
                 wasi_traps: false,
@@ -235,8 +236,13 @@ fn fixed_generation(
                 refusal,
             })?;
             let digest = Digest::of(&bytes);
-            let source =
-                GuestSource { component: name, digest, origin: Origin::Given, loaded: None };
+            let source = GuestSource {
+                component: name,
+                digest,
+                origin: Origin::Given,
+                loaded: None,
+                provenance: Provenance::default(),
+            };
             Ok(activate(admitted, source, number))
         }
     }
@@ -266,7 +272,7 @@ impl Policies for PolicyHost {
     fn scoring(&self) -> Arc<ScoringProfile> {
         match &self.scoring.serving().profile {
             Some(Profile::Scoring(profile)) => profile.clone(),
-            Some(Profile::Queue(_) | Profile::Rescheduling(_)) | None => {
+            Some(Profile::Queue(_) | Profile::Rescheduling(_) | Profile::Forecasting(_)) | None => {
                 unreachable!("generations of the slot scoring have its profile")
             }
         }
@@ -275,7 +281,8 @@ impl Policies for PolicyHost {
     fn queue(&self) -> Arc<QueueProfile> {
         match &self.queue.serving().profile {
             Some(Profile::Queue(profile)) => profile.clone(),
-            Some(Profile::Scoring(_) | Profile::Rescheduling(_)) | None => {
+            Some(Profile::Scoring(_) | Profile::Rescheduling(_) | Profile::Forecasting(_))
+            | None => {
                 unreachable!("generations of the slot queue have its profile")
             }
         }
@@ -284,7 +291,7 @@ impl Policies for PolicyHost {
     fn rescheduling(&self) -> Option<Arc<ReschedulingProfile>> {
         match &self.rescheduling.serving().profile {
             Some(Profile::Rescheduling(profile)) => Some(profile.clone()),
-            Some(Profile::Scoring(_) | Profile::Queue(_)) => {
+            Some(Profile::Scoring(_) | Profile::Queue(_) | Profile::Forecasting(_)) => {
                 unreachable!("generations of the slot rescheduling have its profile")
             }
             None => None,

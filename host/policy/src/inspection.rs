@@ -13,7 +13,7 @@ use crate::limits::{Limits, Metering};
 use crate::native::Native;
 use crate::probe::{self, Trial};
 use crate::provenance::Provenance;
-use pointsman_scheduler::Slot;
+use crate::world::World;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 use wasmtime::component::Component;
@@ -28,7 +28,7 @@ pub struct Inspector {
 pub struct Subject<'a> {
     pub bytes: &'a [u8],
     /// None: the one that it is made for.
-    pub slot: Option<Slot>,
+    pub world: Option<World>,
     /// JSON, handed to `configure`.
     pub config: &'a str,
     /// As a slot's setting `wasi = "trap"`.
@@ -38,7 +38,7 @@ pub struct Subject<'a> {
 /// A policy that the host would take.
 #[derive(Debug, Clone)]
 pub struct Inspected {
-    pub slot: Slot,
+    pub world: World,
     /// As it names itself.
     pub name: String,
     pub version: String,
@@ -47,11 +47,13 @@ pub struct Inspected {
     pub size: usize,
     /// Package and version of the contract that it is made for.
     pub contract: String,
-    pub needs_worker: Vec<&'static str>,
+    pub needs_worker: Vec<String>,
     pub needs_task: Vec<&'static str>,
     /// What it says of itself besides, in its own order.
     pub properties: Vec<(String, String)>,
     /// The interfaces that the host calls, without package and version.
+    pub interfaces: Vec<String>,
+    /// Columns that it adds: those of a forecaster.
     pub provides: Vec<String>,
     pub node_local: bool,
     /// It carries an interpreter, so the limits of interpreted guests hold.
@@ -117,7 +119,7 @@ impl Inspector {
     /// As [`Self::check`]. A call that fails stands in its row.
     pub fn bench(&self, subject: &Subject<'_>, rows: &[usize]) -> Result<Bench, Refusal> {
         let (inspected, admitted) = self.admit(subject)?;
-        let native = native_default(inspected.slot);
+        let native = native_default(inspected.world);
         let measure = |n_rows: &usize| BenchRow {
             n_rows: *n_rows,
             cost: cost(&admitted, *n_rows),
@@ -129,11 +131,11 @@ impl Inspector {
 
     fn admit(&self, subject: &Subject<'_>) -> Result<(Inspected, Admitted), Refusal> {
         let bytes = subject.bytes;
-        let slot = subject.slot.map_or_else(|| self.admission.find_slot(bytes), Ok)?;
+        let world = subject.world.map_or_else(|| self.admission.find_world(bytes), Ok)?;
         let candidate = Candidate {
             bytes,
             component: "candidate",
-            slot,
+            world,
             config: subject.config,
             limits: None,
             wasi_traps: subject.wasi_traps,
@@ -143,16 +145,17 @@ impl Inspector {
         let component = to_component(bytes)?;
         let start = start_time(&admitted).map_err(|it| Refusal::new(Stage::Start, it))?;
         let inspected = Inspected {
-            slot,
+            world,
             name: admitted.manifest.name.clone(),
             version: admitted.manifest.version.clone(),
             digest: Digest::of(bytes),
             size: bytes.len(),
-            contract: format!("{} {}", contract::PACKAGE, contract::VERSION),
+            contract: format!("{} {}", contract::PACKAGE, admitted.artefact.spoken.version()),
             needs_worker: admitted.profile.worker_names(),
             needs_task: admitted.profile.task_names(),
             properties: other_properties(&admitted.manifest.properties),
-            provides: contract::provided(&component),
+            interfaces: contract::provided(&component),
+            provides: admitted.profile.provided_names(),
             node_local: admitted.profile.is_node_local(),
             is_interpreted: is_interpreted(&component),
             limits: admitted.artefact.limits,
@@ -180,7 +183,7 @@ impl Compiler for Timed {
 
 /// Properties that are not shown as something else.
 fn other_properties(properties: &[(String, String)]) -> Vec<(String, String)> {
-    const SHOWN: [&str; 3] = ["needs-worker", "needs-task", "node-local"];
+    const SHOWN: [&str; 4] = ["needs-worker", "needs-task", "provides", "node-local"];
     properties.iter().filter(|(key, _)| !SHOWN.contains(&key.as_str())).cloned().collect()
 }
 
@@ -212,10 +215,10 @@ fn cost(admitted: &Admitted, n_rows: usize) -> Result<Cost, String> {
 }
 
 /// What answers when no policy of the slot works.
-fn native_default(slot: Slot) -> Option<Native> {
-    match slot {
-        Slot::Scoring => Some(Native::Scoring(Default::default())),
-        Slot::Queue => Some(Native::Queue(Default::default())),
-        Slot::Rescheduling => None,
+fn native_default(world: World) -> Option<Native> {
+    match world {
+        World::Scoring => Some(Native::Scoring(Default::default())),
+        World::Queue => Some(Native::Queue(Default::default())),
+        World::Rescheduling | World::Forecasting => None,
     }
 }

@@ -2,18 +2,17 @@
 //! every entry. After any failure the store is to be dropped: its memory may be half changed.
 
 use crate::answer::{check_ranks, check_scores, check_terms};
-use crate::bindings::explained_scoring::exports::pointsman::policy::explanation;
-use crate::bindings::queue::QueuePolicy;
-use crate::bindings::rescheduling::ReschedulingPolicy;
-use crate::bindings::scoring::ScoringPolicy;
 use crate::bindings::types::Manifest;
+use crate::calls::Calls;
 use crate::convert;
 use crate::engine::PolicyEngine;
 use crate::failure::{Failure, FailureKind};
+use crate::forecaster::{ForecastingProfile, check_forecasts};
 use crate::guest::{Guest, cut};
 use crate::limits::{Limits, Metering};
+use crate::spoken::Spoken;
 use crate::stats::Stats;
-use pointsman_scheduler::Slot;
+use crate::world::World;
 use pointsman_scheduler::policies::Proposal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +27,9 @@ const MAX_ERROR: usize = 1_000;
 pub(crate) struct Artefact {
     pub engine: PolicyEngine,
     pub pre: InstancePre<Guest>,
-    pub slot: Slot,
+    pub world: World,
+    /// The version of the contract that it is made for.
+    pub spoken: Spoken,
     pub config: Arc<str>,
     pub limits: Limits,
     /// Shown in log lines of the guest.
@@ -37,16 +38,10 @@ pub(crate) struct Artefact {
     pub starts_slowly: bool,
 }
 
-enum Exports {
-    Scoring { calls: ScoringPolicy, explanation: Option<explanation::Guest> },
-    Queue(QueuePolicy),
-    Rescheduling(ReschedulingPolicy),
-}
-
 /// A configured guest.
 pub(crate) struct Instance {
     store: Store<Guest>,
-    exports: Exports,
+    calls: Box<dyn Calls>,
     engine: PolicyEngine,
     limits: Limits,
     n_calls: u32,
@@ -71,14 +66,14 @@ impl Instance {
         });
         store.data_mut().is_configuring = true;
         enter(&mut store, &artefact.engine, &limits, Entry::Configure);
-        let exports = match link(artefact, &mut store) {
-            Ok(exports) => exports,
+        let calls = match link(artefact, &mut store) {
+            Ok(calls) => calls,
             Err(error) => return Err(start_failure(&error, &store)),
         };
         let engine = artefact.engine.clone();
         let mut instance = Instance {
             store,
-            exports,
+            calls,
             engine,
             limits,
             n_calls: 0,
@@ -93,19 +88,7 @@ impl Instance {
 
     fn configure(&mut self, config: &str) -> Result<Manifest, Failure> {
         enter(&mut self.store, &self.engine, &self.limits, Entry::Configure);
-        let store = &mut self.store;
-        let result = match &self.exports {
-            Exports::Scoring { calls, .. } => {
-                calls.pointsman_policy_lifecycle().call_configure(store, config)
-            }
-            Exports::Queue(calls) => {
-                calls.pointsman_policy_lifecycle().call_configure(store, config)
-            }
-            Exports::Rescheduling(calls) => {
-                calls.pointsman_policy_lifecycle().call_configure(store, config)
-            }
-        };
-        match result {
+        match self.calls.configure(&mut self.store, config) {
             Ok(Ok(manifest)) => Ok(manifest),
             Ok(Err(text)) => Err(Failure::new(FailureKind::Configure, cut(text, MAX_ERROR))),
             Err(error) => Err(Failure::of_call("configure", &error, &self.store)),
@@ -145,11 +128,8 @@ impl Instance {
         n_rows: usize,
     ) -> Result<Vec<f64>, Failure> {
         self.note_call();
-        let Exports::Scoring { calls, .. } = &self.exports else {
-            unreachable!("instances of the slot scoring export scoring");
-        };
         enter(&mut self.store, &self.engine, &self.limits, Entry::Call);
-        let result = calls.pointsman_policy_scoring().call_score(&mut self.store, task, workers);
+        let result = self.calls.score(&mut self.store, task, workers);
         let mut scores = answer("score", result, &self.store)?;
         check_scores(&mut scores, n_rows)?;
         Ok(scores)
@@ -163,11 +143,8 @@ impl Instance {
         n_rows: usize,
     ) -> Result<Vec<f64>, Failure> {
         self.note_call();
-        let Exports::Queue(calls) = &self.exports else {
-            unreachable!("instances of the slot queue export queue");
-        };
         enter(&mut self.store, &self.engine, &self.limits, Entry::Call);
-        let result = calls.pointsman_policy_queue().call_rank(&mut self.store, now_ms, tasks);
+        let result = self.calls.rank(&mut self.store, now_ms, tasks);
         let mut ranks = answer("rank", result, &self.store)?;
         check_ranks(&mut ranks, n_rows)?;
         Ok(ranks)
@@ -182,13 +159,24 @@ impl Instance {
         workers: &[Vec<f64>],
     ) -> Result<Vec<Proposal>, Failure> {
         self.note_call();
-        let Exports::Rescheduling(calls) = &self.exports else {
-            unreachable!("instances of the slot rescheduling export rescheduling");
-        };
         enter(&mut self.store, &self.engine, &self.limits, Entry::Call);
-        let calls = calls.pointsman_policy_rescheduling();
-        let result = calls.call_review(&mut self.store, now_ms, tasks, on_worker, workers);
+        let result = self.calls.review(&mut self.store, now_ms, tasks, on_worker, workers);
         convert::proposals(answer("review", result, &self.store)?, on_worker)
+    }
+
+    /// One list per provided column, each with one finite value per row.
+    pub fn forecast(
+        &mut self,
+        profile: &ForecastingProfile,
+        workers: &[Vec<f64>],
+        n_rows: usize,
+    ) -> Result<Vec<Vec<f64>>, Failure> {
+        self.note_call();
+        enter(&mut self.store, &self.engine, &self.limits, Entry::Call);
+        let result = self.calls.forecast(&mut self.store, workers);
+        let mut lists = answer("forecast", result, &self.store)?;
+        check_forecasts(&mut lists, &profile.provides, n_rows)?;
+        Ok(lists)
     }
 
     /// The terms of one row's score; None if the policy does not export `explanation`.
@@ -198,14 +186,10 @@ impl Instance {
         workers: &[Vec<f64>],
         row: u32,
     ) -> Result<Option<Vec<(String, f64)>>, Failure> {
-        let Exports::Scoring { explanation, .. } = &self.exports else {
-            unreachable!("only scores are explained");
-        };
-        let Some(calls) = explanation else {
+        enter(&mut self.store, &self.engine, &self.limits, Entry::Call);
+        let Some(result) = self.calls.explain(&mut self.store, task, workers, row) else {
             return Ok(None);
         };
-        enter(&mut self.store, &self.engine, &self.limits, Entry::Call);
-        let result = calls.call_explain(&mut self.store, task, workers, row);
         let mut terms = answer("explain", result, &self.store)?;
         check_terms(&mut terms)?;
         Ok(Some(terms))
@@ -266,22 +250,9 @@ fn enter(store: &mut Store<Guest>, engine: &PolicyEngine, limits: &Limits, entry
     }
 }
 
-fn link(artefact: &Artefact, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
+fn link(artefact: &Artefact, store: &mut Store<Guest>) -> wasmtime::Result<Box<dyn Calls>> {
     let instance = artefact.pre.instantiate(&mut *store)?;
-    Ok(match artefact.slot {
-        Slot::Scoring => {
-            let calls = ScoringPolicy::new(&mut *store, &instance)?;
-            let explanation = match explanation::GuestIndices::new(&artefact.pre) {
-                Ok(indices) => Some(indices.load(&mut *store, &instance)?),
-                Err(_) => None,
-            };
-            Exports::Scoring { calls, explanation }
-        }
-        Slot::Queue => Exports::Queue(QueuePolicy::new(&mut *store, &instance)?),
-        Slot::Rescheduling => {
-            Exports::Rescheduling(ReschedulingPolicy::new(&mut *store, &instance)?)
-        }
-    })
+    artefact.spoken.link(artefact.world, &artefact.pre, &instance, store)
 }
 
 fn start_failure(error: &wasmtime::Error, store: &Store<Guest>) -> Failure {

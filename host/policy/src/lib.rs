@@ -5,7 +5,13 @@
 // From a file to an answer.
 mod admission;
 mod contract;
+mod spoken;
+mod calls;
+mod world;
+mod window;
+mod forecaster;
 mod probe;
+mod difference;
 mod manifest;
 mod generation;
 mod instance;
@@ -43,7 +49,10 @@ mod time;
 mod nearest;
 
 pub use admission::{LimitsByKind, MAX_FILE, Refusal, Stage, slot_of};
-pub use contract::{ContractError, FILES as CONTRACT_FILES, PACKAGE, VERSION};
+pub use contract::{
+    ContractError, FILES as CONTRACT_FILES, FreezeError, PACKAGE, RELEASED, Release, VERSION,
+    freeze,
+};
 pub use engine::EngineError;
 pub use failure::{Failure, FailureKind};
 pub use generation::{Digest, Origin};
@@ -53,7 +62,7 @@ pub use inspection::{Bench, BenchRow, Cost, Inspected, Inspector, Subject};
 pub use ladder::OnFailure;
 pub use library::{
     Binding, LibraryError, LibrarySettings, PolicyLibrary, RollbackError, RolledBack,
-    StandardPolicy, UseError,
+    StandardPolicy, UploadError, UseError,
 };
 pub use limits::{Limits, Metering, WALL_FACTOR};
 pub use manifest::ManifestError;
@@ -62,5 +71,6 @@ pub use probe::Trial;
 pub use provenance::Provenance;
 pub use status::{
     Checked, ExplainError, Explained, FileStatus, GenerationStatus, LibraryStatus, RefusedStatus,
-    SlotState, SlotStatus,
+    SlotState, SlotStatus, StandardStatus, Useful,
 };
+pub use world::{NO_HISTORY, World};

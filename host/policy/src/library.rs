@@ -1,22 +1,29 @@
-//! The policy library: what is bound to each slot, what the drop-in folder offers, and the orders
-//! of operators. A cheap handle for any thread; the work is done in [`crate::reload`].
+//! The policy library: what is bound to each slot, and what the drop-in folder offers. A cheap
+//! handle for any thread; the work is done in [`crate::reload`].
 
-use crate::admission::{Admission, LimitsByKind};
+mod orders;
+
+pub use orders::{RollbackError, RolledBack, UploadError, UseError};
+
+use crate::admission::{Admission, LimitsByKind, Refusal};
 use crate::cache::CompileCache;
 use crate::engine::{EngineError, PolicyEngine};
+use crate::folder::Content;
 use crate::generation::{ContentKey, Digest, Generation, Origin};
 use crate::host::{PolicyHost, native_names};
 use crate::ladder::{Change, OnFailure};
 use crate::limits::Limits;
-use crate::memory::{Choice, Kept, Memory, MemoryFolder};
-use crate::nearest::hint;
-use crate::reload::{FileVerdict, Refused};
+use crate::memory::{Kept, Memory, MemoryFolder};
+use crate::provenance::Provenance;
+use crate::reload::{FileVerdict, Refusals, Refused};
 use crate::shared::{Handover, index, lock};
+use crate::status::RefusedStatus;
 use crate::time::HostTime;
 use pointsman_scheduler::Slot;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -83,33 +90,6 @@ pub enum LibraryError {
     Thread(#[source] std::io::Error),
 }
 
-/// Why a policy is not put in force by hand.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UseError {
-    #[error("there is no policy {name:?} for the slot {slot}{hint}")]
-    Unknown { name: String, slot: &'static str, hint: String },
-    #[error("nothing is bound to the slot {0}; bind a policy to it in the configuration first")]
-    Unbound(&'static str),
-}
-
-/// Why a slot is not rolled back.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RollbackError {
-    #[error("the slot {0} is served by the host's own policy; there is nothing to roll back")]
-    NothingLoaded(&'static str),
-    #[error("the slot {0} has no earlier generation that worked")]
-    NothingBefore(&'static str),
-}
-
-/// What a roll-back does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RolledBack {
-    /// Name and version that served, and that will serve from the next round on.
-    pub from: String,
-    pub to: String,
-    pub to_generation: u32,
-}
-
 /// What one slot is to be and what came of it.
 #[derive(Default)]
 pub(crate) struct SlotWork {
@@ -120,8 +100,21 @@ pub(crate) struct SlotWork {
     pub is_unparked: bool,
     pub installed: Option<Installed>,
     pub refused: Option<Refused>,
+    pub refusals: Refusals,
     pub quarantined: BTreeSet<ContentKey>,
     pub warning: Option<String>,
+    /// Handed over by hand, to be admitted first.
+    pub upload: Option<Upload>,
+    /// What to go back to, when the driver has it no more.
+    pub restore: Option<Kept>,
+}
+
+/// Content that somebody wants to serve, and waits for the outcome.
+pub(crate) struct Upload {
+    pub component: String,
+    pub config: String,
+    pub content: Content,
+    pub outcome: Sender<Result<(), Refusal>>,
 }
 
 /// What was last handed to the driver.
@@ -132,7 +125,7 @@ pub(crate) struct Installed {
     pub key: Option<ContentKey>,
     pub origin: Origin,
     /// To serve on when the file goes.
-    pub bytes: Option<crate::folder::Content>,
+    pub bytes: Option<Content>,
 }
 
 pub(crate) struct Work {
@@ -152,6 +145,7 @@ impl Work {
 }
 
 type Waker = Arc<dyn Fn() + Send + Sync>;
+type Listener = Arc<dyn Fn(Slot, &RefusedStatus) + Send + Sync>;
 
 pub(crate) struct Library {
     pub admission: Admission,
@@ -159,6 +153,8 @@ pub(crate) struct Library {
     pub kept: MemoryFolder,
     pub directory: Option<PathBuf>,
     pub standard: Vec<StandardPolicy>,
+    /// Of the standard policies, in their order.
+    pub provenances: Vec<Provenance>,
     pub handover: Arc<Handover>,
     work: Mutex<Work>,
     /// Somebody asked for a pass, or to stop.
@@ -166,9 +162,18 @@ pub(crate) struct Library {
     /// A pass has ended.
     pub settled: Condvar,
     waker: Mutex<Option<Waker>>,
+    listener: Mutex<Option<Listener>>,
 }
 
 impl Library {
+    /// Tells of a refusal that is new. Not to be called while holding the work.
+    pub fn tell(&self, slot: Slot, refused: &RefusedStatus) {
+        let listener = lock(&self.listener).clone();
+        if let Some(listener) = listener {
+            listener(slot, refused);
+        }
+    }
+
     pub fn work(&self) -> MutexGuard<'_, Work> {
         lock(&self.work)
     }
@@ -241,6 +246,7 @@ impl PolicyHost {
             cache: CompileCache::new(below("policy-cache")),
             kept,
             directory: settings.directory,
+            provenances: settings.standard.iter().map(|it| Provenance::of(&it.bytes)).collect(),
             standard: settings.standard,
             handover: handover.clone(),
             work: Mutex::new(Work {
@@ -255,6 +261,7 @@ impl PolicyHost {
             wake: Condvar::new(),
             settled: Condvar::new(),
             waker: Mutex::new(None),
+            listener: Mutex::new(None),
         });
         crate::reload::spawn(library.clone()).map_err(LibraryError::Thread)?;
         let host = PolicyHost::with(HostTime::real(), Some(handover));
@@ -271,6 +278,12 @@ impl PolicyLibrary {
     /// It must not block or call the library.
     pub fn set_waker(&self, waker: impl Fn() + Send + Sync + 'static) {
         *lock(&self.library().waker) = Some(Arc::new(waker));
+    }
+
+    /// Called whenever a candidate for a slot is refused, once for each content, from the thread
+    /// that refuses it. It must not block or call the library.
+    pub fn set_listener(&self, told: impl Fn(Slot, &RefusedStatus) + Send + Sync + 'static) {
+        *lock(&self.library().listener) = Some(Arc::new(told));
     }
 
     /// Sets what the configuration binds to `slot`; None: nothing, the native default serves. An
@@ -297,9 +310,7 @@ impl PolicyLibrary {
             }
             (old, Some(new)) => {
                 let sandbox = |it: &Binding| (it.wasi_traps, it.limits);
-                slot_work.is_forced |= old
-                    .as_ref()
-                    .is_some_and(|old| sandbox(old) != sandbox(new) || old.sha256 != new.sha256);
+                slot_work.is_forced |= old.as_ref().is_some_and(|old| sandbox(old) != sandbox(new));
                 library.hand_over(slot, Change::OnFailure(new.on_failure));
             }
         }
@@ -330,88 +341,9 @@ impl PolicyLibrary {
         }
         true
     }
-
-    /// Puts the policy `name` in force instead of the bound one, over restarts, until the slot's
-    /// binding changes or [`Self::use_bound`]. `config` is JSON; None: the binding's own
-    /// configuration for the bound policy, else none. Takes content again that was rolled back or
-    /// given up. Whether it was admitted shows in the status after [`Self::settle`].
-    ///
-    /// # Errors
-    /// There is no such policy, or nothing is bound to the slot.
-    pub fn use_policy(&self, slot: Slot, name: &str, config: Option<&str>) -> Result<(), UseError> {
-        let library = self.library();
-        let mut work = library.work();
-        let Some(binding) = work.slot(slot).binding.clone() else {
-            return Err(UseError::Unbound(slot.name()));
-        };
-        let known = library.names(slot, &work);
-        if !known.iter().any(|it| it == name) {
-            let hint = hint(name, known.iter().map(String::as_str));
-            return Err(UseError::Unknown { name: name.to_owned(), slot: slot.name(), hint });
-        }
-        let is_bound = name == binding.component;
-        let own = if is_bound { binding.config.as_str() } else { "{}" };
-        work.memory.slot_mut(slot).choice = Some(Choice {
-            component: name.to_owned(),
-            config: config.unwrap_or(own).to_owned(),
-            binding: binding.fingerprint(),
-        });
-        let slot_work = work.slot(slot);
-        slot_work.is_unparked = true;
-        slot_work.refused = None;
-        library.kept.save(&work.memory);
-        request(library, &mut work);
-        Ok(())
-    }
-
-    /// Ends a choice made with [`Self::use_policy`].
-    pub fn use_bound(&self, slot: Slot) {
-        let library = self.library();
-        let mut work = library.work();
-        if work.memory.slot_mut(slot).choice.take().is_some() {
-            library.kept.save(&work.memory);
-            request(library, &mut work);
-        }
-    }
-
-    /// Back to the generation that served before, from the next round on. The content that serves
-    /// now is not taken again until it changes or [`Self::use_policy`] asks for it.
-    ///
-    /// # Errors
-    /// There is nothing to roll back, or nothing to roll back to.
-    pub fn rollback(&self, slot: Slot) -> Result<RolledBack, RollbackError> {
-        let library = self.library();
-        let mut work = library.work();
-        let view = library.handover.view(slot);
-        let Some(active) = view.as_ref().and_then(|view| view.active.clone()) else {
-            return Err(RollbackError::NothingLoaded(slot.name()));
-        };
-        let Some(before) = view.and_then(|view| view.last_good) else {
-            return Err(RollbackError::NothingBefore(slot.name()));
-        };
-        let remembered = work.memory.slot_mut(slot);
-        remembered.parked.extend(active.key);
-        if let Some(key) = before.key {
-            remembered.parked.remove(&key);
-            remembered.keep(Kept {
-                component: before.component.clone(),
-                digest: key.digest,
-                config: before.config().to_owned(),
-            });
-        }
-        work.slot(slot).installed = Some(library.installed(&before));
-        library.kept.save(&work.memory);
-        let rolled_back = RolledBack {
-            from: active.label(),
-            to: before.label(),
-            to_generation: before.stamp.generation,
-        };
-        library.hand_over(slot, Change::RollBack(before));
-        Ok(rolled_back)
-    }
 }
 
-fn request(library: &Library, work: &mut Work) {
+pub(crate) fn request(library: &Library, work: &mut Work) {
     work.requested += 1;
     library.wake.notify_all();
 }

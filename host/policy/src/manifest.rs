@@ -1,12 +1,14 @@
 //! What a policy says about itself, checked and turned into the scheduler's profiles.
 
 use crate::bindings::types::Manifest;
+use crate::forecaster::{self, ForecastingProfile};
 use crate::nearest::hint;
-use pointsman_scheduler::Slot;
-use pointsman_scheduler::columns::{TaskColumn, WorkerColumn};
+use crate::world::World;
+use pointsman_scheduler::columns::{ColumnInfo, TaskColumn, WorkerColumn};
 use pointsman_scheduler::policies::{GroupBy, QueueProfile, ReschedulingProfile, ScoringProfile};
 use pointsman_scheduler::record::PolicyStamp;
 use pointsman_scheduler::settings::Discipline;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,49 +25,74 @@ pub enum ManifestError {
     UnknownColumn { key: &'static str, kind: &'static str, column: String, hint: String },
     #[error("{0} names no column; a policy without columns cannot tell its rows apart")]
     NoColumns(&'static str),
+    #[error("needs-worker asks for {n_lists} lists of values; at most {most} are sent")]
+    TooManyLists { n_lists: usize, most: usize },
     #[error("{key} is {value:?}; {expected}")]
     Value { key: &'static str, value: String, expected: &'static str },
     #[error("{0}")]
     Conflict(&'static str),
 }
 
-/// The profile of a policy, by its slot.
+/// The profile of a policy, by what it is made for.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Profile {
     Scoring(Arc<ScoringProfile>),
     Queue(Arc<QueueProfile>),
     Rescheduling(Arc<ReschedulingProfile>),
+    Forecasting(Arc<ForecastingProfile>),
 }
 
 impl Profile {
-    pub fn needs_worker(&self) -> &[WorkerColumn] {
+    /// What each list of worker values is of; a window is several lists.
+    pub fn worker_lists(&self) -> Vec<ColumnInfo> {
+        let infos = |columns: &[WorkerColumn]| columns.iter().map(|it| it.info()).collect();
         match self {
-            Profile::Scoring(profile) => &profile.needs_worker,
-            Profile::Queue(_) => &[],
-            Profile::Rescheduling(profile) => &profile.needs_worker,
+            Profile::Scoring(profile) => infos(&profile.needs_worker),
+            Profile::Queue(_) => Vec::new(),
+            Profile::Rescheduling(profile) => infos(&profile.needs_worker),
+            Profile::Forecasting(profile) => profile.lists(),
         }
     }
 
-    pub fn needs_task(&self) -> &[TaskColumn] {
-        match self {
+    /// As [`Self::worker_lists`], of task values.
+    pub fn task_lists(&self) -> Vec<ColumnInfo> {
+        let columns: &[TaskColumn] = match self {
             Profile::Scoring(profile) => &profile.needs_task,
             Profile::Queue(profile) => &profile.needs_task,
             Profile::Rescheduling(profile) => &profile.needs_task,
+            Profile::Forecasting(_) => &[],
+        };
+        columns.iter().map(|column| column.info()).collect()
+    }
+
+    /// The needed worker columns as the manifest names them.
+    pub fn worker_names(&self) -> Vec<String> {
+        match self {
+            Profile::Scoring(_) | Profile::Queue(_) | Profile::Rescheduling(_) => {
+                self.worker_lists().iter().map(|column| column.name.to_owned()).collect()
+            }
+            Profile::Forecasting(profile) => {
+                profile.needs.iter().map(|it| it.to_string()).collect()
+            }
         }
     }
 
-    pub fn worker_names(&self) -> Vec<&'static str> {
-        self.needs_worker().iter().map(|column| column.info().name).collect()
+    pub fn task_names(&self) -> Vec<&'static str> {
+        self.task_lists().iter().map(|column| column.name).collect()
     }
 
-    pub fn task_names(&self) -> Vec<&'static str> {
-        self.needs_task().iter().map(|column| column.info().name).collect()
+    /// The columns that it adds.
+    pub fn provided_names(&self) -> Vec<String> {
+        match self {
+            Profile::Scoring(_) | Profile::Queue(_) | Profile::Rescheduling(_) => Vec::new(),
+            Profile::Forecasting(profile) => profile.provided_names(),
+        }
     }
 
     pub fn is_node_local(&self) -> bool {
         match self {
             Profile::Scoring(profile) => profile.node_local,
-            Profile::Queue(_) | Profile::Rescheduling(_) => false,
+            Profile::Queue(_) | Profile::Rescheduling(_) | Profile::Forecasting(_) => false,
         }
     }
 
@@ -81,6 +108,7 @@ impl Profile {
             Profile::Rescheduling(it) => {
                 Profile::Rescheduling(Arc::new(ReschedulingProfile { stamp, ..(**it).clone() }))
             }
+            Profile::Forecasting(it) => Profile::Forecasting(it.clone()),
         }
     }
 }
@@ -96,31 +124,34 @@ const SCORING_KEYS: &[&str] =
 const QUEUE_KEYS: &[&str] =
     &["description", "needs-task", "time-dependent", "interval-ms", "discipline", "group-by"];
 const RESCHEDULING_KEYS: &[&str] = &["description", "needs-worker", "needs-task", "interval-ms"];
+const FORECASTING_KEYS: &[&str] =
+    &["description", "needs-worker", "provides", "horizon-ms", "interval-ms"];
 
 /// Measurements come with each worker's sync; more often there is nothing new to see.
 const DEFAULT_REVIEW: Duration = Duration::from_secs(5);
 const DEFAULT_REFRESH: Duration = Duration::from_secs(1);
 
-/// Checks `manifest` as that of a policy for `slot`.
+/// Checks `manifest` as that of a policy for `world`.
 ///
 /// # Errors
 /// Names the property, what is wrong with it and what is allowed.
 pub(crate) fn profile(
     manifest: &Manifest,
-    slot: Slot,
+    world: World,
     stamp: PolicyStamp,
 ) -> Result<Profile, ManifestError> {
     check_text(manifest)?;
-    let keys = match slot {
-        Slot::Scoring => SCORING_KEYS,
-        Slot::Queue => QUEUE_KEYS,
-        Slot::Rescheduling => RESCHEDULING_KEYS,
+    let keys = match world {
+        World::Scoring => SCORING_KEYS,
+        World::Queue => QUEUE_KEYS,
+        World::Rescheduling => RESCHEDULING_KEYS,
+        World::Forecasting => FORECASTING_KEYS,
     };
-    let properties = Properties::of(manifest, keys, slot)?;
+    let properties = Properties::of(manifest, keys, world)?;
     let name = manifest.name.clone();
     let needs_task = properties.columns("needs-task", "task", TaskColumn::find, task_names)?;
-    Ok(match slot {
-        Slot::Scoring => {
+    Ok(match world {
+        World::Scoring => {
             let needs_worker = properties.worker_columns()?;
             if needs_worker.is_empty() {
                 return Err(ManifestError::NoColumns("needs-worker"));
@@ -136,7 +167,7 @@ pub(crate) fn profile(
                 banded,
             }))
         }
-        Slot::Queue => {
+        World::Queue => {
             if needs_task.is_empty() {
                 return Err(ManifestError::NoColumns("needs-task"));
             }
@@ -157,13 +188,16 @@ pub(crate) fn profile(
             }))
         }
         // Without task columns `on-worker` still tells the rows apart.
-        Slot::Rescheduling => Profile::Rescheduling(Arc::new(ReschedulingProfile {
+        World::Rescheduling => Profile::Rescheduling(Arc::new(ReschedulingProfile {
             stamp,
             name,
             needs_task,
             needs_worker: properties.worker_columns()?,
             interval: properties.interval()?.unwrap_or(DEFAULT_REVIEW),
         })),
+        World::Forecasting => {
+            Profile::Forecasting(Arc::new(forecaster::profile(name, &properties)?))
+        }
     })
 }
 
@@ -188,13 +222,13 @@ fn worker_names() -> Vec<&'static str> {
 }
 
 /// The properties, each known and named once.
-struct Properties<'a>(&'a [(String, String)]);
+pub(crate) struct Properties<'a>(&'a [(String, String)]);
 
 impl<'a> Properties<'a> {
     fn of(
         manifest: &'a Manifest,
         known: &[&'static str],
-        slot: Slot,
+        world: World,
     ) -> Result<Properties<'a>, ManifestError> {
         let properties = &manifest.properties;
         for (i, (key, _)) in properties.iter().enumerate() {
@@ -202,7 +236,7 @@ impl<'a> Properties<'a> {
                 return Err(ManifestError::UnknownKey {
                     key: key.clone(),
                     hint: hint(key, known.iter().copied()),
-                    slot: slot.name(),
+                    slot: world.name(),
                     known: known.join(", "),
                 });
             }
@@ -213,7 +247,7 @@ impl<'a> Properties<'a> {
         Ok(Properties(properties))
     }
 
-    fn get(&self, key: &str) -> Option<&'a str> {
+    pub fn get(&self, key: &str) -> Option<&'a str> {
         self.0.iter().find(|(it, _)| it == key).map(|(_, value)| value.trim())
     }
 
@@ -254,17 +288,26 @@ impl<'a> Properties<'a> {
         }
     }
 
-    fn interval(&self) -> Result<Option<Duration>, ManifestError> {
-        let Some(value) = self.get("interval-ms") else {
+    pub fn interval(&self) -> Result<Option<Duration>, ManifestError> {
+        self.milliseconds(
+            "interval-ms",
+            100..=3_600_000,
+            "write a whole number from 100 to 3600000",
+        )
+    }
+
+    pub fn milliseconds(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        expected: &'static str,
+    ) -> Result<Option<Duration>, ManifestError> {
+        let Some(value) = self.get(key) else {
             return Ok(None);
         };
         match value.parse() {
-            Ok(ms @ 100..=3_600_000) => Ok(Some(Duration::from_millis(ms))),
-            _ => Err(ManifestError::Value {
-                key: "interval-ms",
-                value: value.to_owned(),
-                expected: "write a whole number from 100 to 3600000",
-            }),
+            Ok(ms) if range.contains(&ms) => Ok(Some(Duration::from_millis(ms))),
+            _ => Err(ManifestError::Value { key, value: value.to_owned(), expected }),
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Choice {
     pub config: String,
     /// The binding that it overrides; another binding ends it.
     pub binding: Digest,
+    /// Content that was handed over with the choice; None: what lies under the name.
+    pub upload: Option<Digest>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,14 +45,41 @@ pub(crate) struct Kept {
     pub component: String,
     pub digest: Digest,
     pub config: String,
+    /// It was a file of the folder, and goes on serving under its name when the file goes.
+    pub is_file: bool,
+}
+
+impl Kept {
+    pub fn key(&self) -> ContentKey {
+        ContentKey::new(self.digest, &self.config)
+    }
 }
 
 impl SlotMemory {
     /// Notes that this content serves now.
     pub fn keep(&mut self, kept: Kept) {
-        self.kept.retain(|it| *it != kept);
+        let is_same = |it: &Kept| {
+            (&it.component, it.digest, &it.config) == (&kept.component, kept.digest, &kept.config)
+        };
+        self.kept.retain(|it| !is_same(it));
+        // Another policy has taken its place; bound again, its name means what lies there then.
+        for other in self.kept.iter_mut().filter(|it| it.component != kept.component) {
+            other.is_file = false;
+        }
         self.kept.insert(0, kept);
         self.kept.truncate(MAX_KEPT);
+    }
+
+    /// From now on `component` means what lies under that name, not the file that did.
+    pub fn forget_file(&mut self, component: &str) {
+        for kept in self.kept.iter_mut().filter(|it| it.component == component) {
+            kept.is_file = false;
+        }
+    }
+
+    /// The content of the file that served last as `component`.
+    pub fn file(&self, component: &str) -> Option<&Kept> {
+        self.kept.iter().find(|it| it.component == component && it.is_file)
     }
 }
 
@@ -93,6 +122,8 @@ struct StoredChoice {
     component: String,
     config: String,
     binding: String,
+    #[serde(default)]
+    upload: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -100,6 +131,8 @@ struct StoredKept {
     component: String,
     digest: String,
     config: String,
+    #[serde(default)]
+    is_file: bool,
 }
 
 impl MemoryFolder {
@@ -151,7 +184,8 @@ impl MemoryFolder {
         let Some(path) = self.path(content.digest) else {
             return;
         };
-        if !path.exists()
+        // Damaged bytes under its name are replaced.
+        if self.read(content.digest).is_none()
             && let Err(error) = write_whole(&path, &content.bytes)
         {
             tracing::warn!("an accepted policy cannot be kept: {error}");
@@ -167,8 +201,11 @@ impl MemoryFolder {
     /// Removes what no slot keeps.
     pub fn prune(&self, memory: &Memory) {
         let entries = self.folder.as_ref().and_then(|folder| std::fs::read_dir(folder).ok());
-        let kept: BTreeSet<Digest> =
-            memory.slots.iter().flat_map(|slot| &slot.kept).map(|kept| kept.digest).collect();
+        let of_slot = |slot: &SlotMemory| {
+            let kept: Vec<Digest> = slot.kept.iter().map(|kept| kept.digest).collect();
+            kept.into_iter().chain(slot.choice.as_ref().and_then(|choice| choice.upload))
+        };
+        let kept: BTreeSet<Digest> = memory.slots.iter().flat_map(of_slot).collect();
         for entry in entries.into_iter().flatten().flatten() {
             let digest = entry.file_name().to_str().and_then(Digest::parse);
             if digest.is_some_and(|digest| !kept.contains(&digest)) {
@@ -208,6 +245,7 @@ impl StoredSlot {
                 component: choice.component.clone(),
                 config: choice.config.clone(),
                 binding: choice.binding.to_string(),
+                upload: choice.upload.map(|digest| digest.to_string()),
             }),
             kept: slot
                 .kept
@@ -216,6 +254,7 @@ impl StoredSlot {
                     component: kept.component.clone(),
                     digest: kept.digest.to_string(),
                     config: kept.config.clone(),
+                    is_file: kept.is_file,
                 })
                 .collect(),
             parked: slot
@@ -230,11 +269,13 @@ impl StoredSlot {
     fn read(self) -> SlotMemory {
         let choice = self.choice.and_then(|choice| {
             let binding = Digest::parse(&choice.binding)?;
-            Some(Choice { component: choice.component, config: choice.config, binding })
+            let upload = choice.upload.as_deref().and_then(Digest::parse);
+            Some(Choice { component: choice.component, config: choice.config, binding, upload })
         });
         let kept = self.kept.into_iter().filter_map(|kept| {
             let digest = Digest::parse(&kept.digest)?;
-            Some(Kept { component: kept.component, digest, config: kept.config })
+            let StoredKept { component, config, is_file, .. } = kept;
+            Some(Kept { component, digest, config, is_file })
         });
         let parked = self.parked.into_iter().filter_map(|(digest, config)| {
             Some(ContentKey { digest: Digest::parse(&digest)?, config: Digest::parse(&config)? })
@@ -255,23 +296,51 @@ mod tests {
         let content = Content { bytes: Arc::from(&b"bytes"[..]), digest: Digest::of(b"bytes") };
         let mut memory = Memory { generation: 7, ..Memory::default() };
         let slot = memory.slot_mut(Slot::Queue);
-        slot.keep(Kept { component: "a".into(), digest: content.digest, config: "{}".into() });
+        slot.keep(Kept {
+            component: "a".into(),
+            digest: content.digest,
+            config: "{}".into(),
+            is_file: true,
+        });
         slot.parked.insert(ContentKey::new(Digest::of(b"x"), "{}"));
         slot.choice = Some(Choice {
             component: "b".into(),
             config: "{}".into(),
             binding: Digest::of(b"binding"),
+            upload: Some(Digest::of(b"upload")),
         });
         store.save(&memory);
         assert_eq!(store.load(), memory);
         store.keep(&content);
         store.keep(&Content { bytes: Arc::from(&b"other"[..]), digest: Digest::of(b"other") });
+        store.keep(&Content { bytes: Arc::from(&b"upload"[..]), digest: Digest::of(b"upload") });
         store.prune(&memory);
         assert!(store.read(content.digest).is_some());
+        assert!(store.read(Digest::of(b"upload")).is_some());
         assert!(store.read(Digest::of(b"other")).is_none());
         std::fs::write(folder.path().join(content.digest.to_string()), b"changed").unwrap();
         assert!(store.read(content.digest).is_none(), "changed bytes are not taken");
+        store.keep(&content);
+        assert!(store.read(content.digest).is_some(), "and are replaced");
         std::fs::write(folder.path().join(STATE), b"{\"gener").unwrap();
         assert_eq!(store.load(), Memory::default());
+    }
+
+    #[test]
+    fn a_file_that_is_gone_counts_only_until_another_policy_takes_its_place() {
+        let kept = |component: &str, is_file| Kept {
+            component: component.into(),
+            digest: Digest::of(component.as_bytes()),
+            config: "{}".into(),
+            is_file,
+        };
+        let mut slot = SlotMemory::default();
+        slot.keep(kept("a", true));
+        assert!(slot.file("a").is_some());
+        slot.keep(kept("b", true));
+        assert!(slot.file("a").is_none() && slot.file("b").is_some());
+        slot.forget_file("b");
+        assert!(slot.file("b").is_none());
+        assert_eq!(slot.kept.len(), 2, "to go back to");
     }
 }

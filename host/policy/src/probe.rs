@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::manifest::Profile;
 use crate::native::Native;
-use pointsman_scheduler::columns::{TaskColumn, WorkerColumn};
+use pointsman_scheduler::columns::{ColumnInfo, Presence, Range};
 use pointsman_scheduler::policies::{NO_WORKER, Proposal};
 use pointsman_scheduler::record::PolicyStamp;
 use std::hint::black_box;
@@ -96,6 +96,7 @@ pub(crate) fn measure(
     n_rows: usize,
 ) -> Result<Trial, String> {
     const N_CALLS: usize = 21;
+    check_size(profile, n_rows)?;
     let batch = Batch { what: "ordinary rows", n_rows, value: ordinary };
     let arguments = Arguments::of(profile, &batch);
     let mut times = Vec::with_capacity(N_CALLS);
@@ -111,6 +112,19 @@ pub(crate) fn measure(
         fuel: instance.fuel_used(),
         memory: instance.memory_used(),
     })
+}
+
+/// Batches of a forecaster are bounded in numbers, not in rows alone.
+fn check_size(profile: &Profile, n_rows: usize) -> Result<(), String> {
+    match profile {
+        Profile::Scoring(_) | Profile::Queue(_) | Profile::Rescheduling(_) => Ok(()),
+        Profile::Forecasting(profile) if n_rows <= profile.max_rows() => Ok(()),
+        Profile::Forecasting(profile) => Err(format!(
+            "a call has at most {} rows of {} lists; more workers come in further calls",
+            profile.max_rows(),
+            profile.n_lists()
+        )),
+    }
 }
 
 /// As [`measure`], of a policy of the host's own; None: it has nothing to answer.
@@ -143,7 +157,7 @@ fn applicable(profile: &Profile) -> impl Iterator<Item = &'static Batch> {
     // `rank` is never called without rows.
     let least = match profile {
         Profile::Queue(_) => 1,
-        Profile::Scoring(_) | Profile::Rescheduling(_) => 0,
+        Profile::Scoring(_) | Profile::Rescheduling(_) | Profile::Forecasting(_) => 0,
     };
     BATCHES.iter().filter(move |batch| batch.n_rows >= least)
 }
@@ -167,10 +181,18 @@ struct Arguments {
 impl Arguments {
     fn of(profile: &Profile, batch: &Batch) -> Arguments {
         let n_rows = batch.n_rows;
-        let tasks = |n_rows| columns(profile.needs_task(), task_kind, n_rows, batch.value);
+        let is_missing = match profile {
+            Profile::Rescheduling(_) => is_missing_while_waiting,
+            Profile::Scoring(_) | Profile::Queue(_) | Profile::Forecasting(_) => {
+                is_missing_when_ready
+            }
+        };
+        let columns =
+            |lists: &[ColumnInfo], n_rows| columns(lists, is_missing, n_rows, batch.value);
+        let task_lists = profile.task_lists();
         // Rescheduling has many tasks on few workers.
         let n_workers = match profile {
-            Profile::Scoring(_) => n_rows,
+            Profile::Scoring(_) | Profile::Forecasting(_) => n_rows,
             Profile::Queue(_) | Profile::Rescheduling(_) => n_rows.min(10),
         };
         let worker_of = |row: usize| match row % 5 {
@@ -179,10 +201,10 @@ impl Arguments {
         };
         Arguments {
             n_rows,
-            task: tasks(1).iter().map(|column| column[0]).collect(),
-            tasks: tasks(n_rows),
+            task: columns(&task_lists, 1).iter().map(|column| column[0]).collect(),
+            tasks: columns(&task_lists, n_rows),
             on_worker: (0..n_rows).map(worker_of).collect(),
-            workers: columns(profile.needs_worker(), worker_kind, n_workers, batch.value),
+            workers: columns(&profile.worker_lists(), n_workers),
         }
     }
 
@@ -196,6 +218,10 @@ impl Arguments {
             Profile::Rescheduling(_) => instance
                 .review(NOW_MS, &self.tasks, &self.on_worker, &self.workers)
                 .map(Answer::Proposals),
+            Profile::Forecasting(profile) => {
+                let lists = instance.forecast(profile, &self.workers, n_rows)?;
+                Ok(bits(lists.into_iter().flatten().collect()))
+            }
         }
     }
 }
@@ -205,14 +231,16 @@ fn call(instance: &mut Instance, profile: &Profile, batch: &Batch) -> Result<Ans
     answer.map_err(|failure| format!("with {}: {failure}", batch.what))
 }
 
-fn columns<C: Copy>(
-    needed: &[C],
-    kind: fn(C) -> ValueKind,
+fn columns(
+    lists: &[ColumnInfo],
+    is_missing: fn(Presence) -> bool,
     n_rows: usize,
     value: fn(ValueKind, usize, usize) -> f64,
 ) -> Vec<Vec<f64>> {
-    let column = |(i, it): (usize, &C)| (0..n_rows).map(|row| value(kind(*it), row, i)).collect();
-    needed.iter().enumerate().map(column).collect()
+    let list = |(i, it): (usize, &ColumnInfo)| {
+        (0..n_rows).map(|row| value(kind(*it, is_missing), row, i)).collect()
+    };
+    lists.iter().enumerate().map(list).collect()
 }
 
 /// Spread over the lower part of the range, different in each column.
@@ -239,88 +267,40 @@ fn extreme(kind: ValueKind, row: usize, column: usize) -> f64 {
     value.clamp(kind.least, kind.largest)
 }
 
-fn kind(unit: &str, can_be_missing: bool) -> ValueKind {
-    let largest = match unit {
-        "0..1" => 1.0,
+/// What the catalogue says of a column, with bounds for what is unbounded there.
+fn kind(column: ColumnInfo, is_missing: fn(Presence) -> bool) -> ValueKind {
+    let most = match column.unit {
         "cores" | "devices" => 100_000.0,
         "bytes" => (1u64 << 60) as f64,
         "MB" => 1e12,
         "ms" => 4e12,
         "1/s" => 1.0,
-        "name number" => (1u64 << 53) as f64 - 1.0,
         _ => 1e9,
     };
-    ValueKind { least: 0.0, largest, can_be_missing }
+    let (least, largest) = match column.range {
+        Range::Fraction => (0.0, 1.0),
+        Range::NotNegative => (0.0, most),
+        Range::Positive => (0.01, 1_000.0),
+        Range::Counted => (1.0, most),
+        Range::Signed => (f64::from(i32::MIN), f64::from(i32::MAX)),
+        Range::Name => (0.0, (1u64 << 53) as f64 - 1.0),
+        Range::Any => (-most, most),
+    };
+    ValueKind { least, largest, can_be_missing: is_missing(column.presence) }
 }
 
-fn worker_kind(column: WorkerColumn) -> ValueKind {
-    let can_be_missing = match column {
-        WorkerColumn::CpuUsed
-        | WorkerColumn::MemoryUsed
-        | WorkerColumn::IopsUsed
-        | WorkerColumn::IopsLoad
-        | WorkerColumn::RttMs
-        | WorkerColumn::Connections
-        | WorkerColumn::CpuFitted
-        | WorkerColumn::CpuSlope
-        | WorkerColumn::CpuSlopeError
-        | WorkerColumn::MemoryFitted
-        | WorkerColumn::MemorySlope
-        | WorkerColumn::MemorySlopeError => true,
-        WorkerColumn::CpuCapacity
-        | WorkerColumn::CpuFree
-        | WorkerColumn::MemoryCapacity
-        | WorkerColumn::MemoryFree
-        | WorkerColumn::GpuCapacity
-        | WorkerColumn::GpuFree
-        | WorkerColumn::CpuLoad
-        | WorkerColumn::MemoryLoad
-        | WorkerColumn::GpuLoad
-        | WorkerColumn::Running
-        | WorkerColumn::Dispatched
-        | WorkerColumn::Weight
-        | WorkerColumn::Cost
-        | WorkerColumn::HotSamples => false,
-    };
-    let kind = kind(column.info().unit, can_be_missing);
-    match column {
-        WorkerColumn::Weight => ValueKind { least: 0.01, largest: 1_000.0, ..kind },
-        WorkerColumn::CpuSlope | WorkerColumn::MemorySlope => ValueKind { least: -1.0, ..kind },
-        _ => kind,
+/// Among tasks that are or were ready.
+fn is_missing_when_ready(presence: Presence) -> bool {
+    match presence {
+        Presence::Always | Presence::OnceReady => false,
+        Presence::Sometimes => true,
     }
 }
 
-fn task_kind(column: TaskColumn) -> ValueKind {
-    let can_be_missing = match column {
-        TaskColumn::ExpectedMs
-        | TaskColumn::DepsChangedMs
-        | TaskColumn::ElapsedMs
-        | TaskColumn::Progress
-        | TaskColumn::CpuUsage
-        | TaskColumn::MemoryMb => true,
-        // Whoever is asked about is or was ready.
-        TaskColumn::ReadySinceMs
-        | TaskColumn::WaitedMs
-        | TaskColumn::Cpu
-        | TaskColumn::Memory
-        | TaskColumn::Gpu
-        | TaskColumn::Priority
-        | TaskColumn::InheritedPriority
-        | TaskColumn::SubmittedMs
-        | TaskColumn::TailMs
-        | TaskColumn::SlackMs
-        | TaskColumn::Attempt
-        | TaskColumn::Tenant
-        | TaskColumn::TenantShare
-        | TaskColumn::Queue
-        | TaskColumn::Job
-        | TaskColumn::DepsLeft => false,
-    };
-    let kind = kind(column.info().unit, can_be_missing);
-    match column {
-        TaskColumn::Priority | TaskColumn::InheritedPriority => {
-            ValueKind { least: f64::from(i32::MIN), largest: f64::from(i32::MAX), ..kind }
-        }
-        _ => kind,
+/// Among tasks that may still wait for others.
+fn is_missing_while_waiting(presence: Presence) -> bool {
+    match presence {
+        Presence::Always => false,
+        Presence::Sometimes | Presence::OnceReady => true,
     }
 }

@@ -119,7 +119,7 @@ mod tests {
             ..Provenance::default()
         };
         assert_eq!(of(module), expected);
-        let component = format!("(component (core {}))", module.trim_start_matches('('));
+        let component = format!("(component (core {})", module.trim_start_matches('('));
         assert_eq!(of(&component), expected);
     }
 

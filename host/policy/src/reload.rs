@@ -137,8 +137,7 @@ impl Reloader {
         let is_unreadable = |found: &Found| {
             found.digest.as_ref().is_err_and(|refusal| refusal.stage == Stage::Read)
         };
-        self.must_retry =
-            files.as_ref().is_none_or(|files| files.values().any(is_unreadable));
+        self.must_retry = files.as_ref().is_none_or(|files| files.values().any(is_unreadable));
         // A folder that cannot be read keeps nobody from standard and kept policies.
         for (slot, wish) in &wishes {
             self.pass_slot(*slot, wish, files.as_ref().unwrap_or(&Files::new()));
@@ -154,7 +153,8 @@ impl Reloader {
             Ok(scan) if scan.n_left_out == 0 => (Some(scan.files), None),
             Ok(scan) => {
                 let n_left_out = scan.n_left_out;
-                let told = format!("the policy folder holds too many files; {n_left_out} are ignored");
+                let told =
+                    format!("the policy folder holds too many files; {n_left_out} are ignored");
                 (Some(scan.files), Some(told))
             }
             Err(error) => (None, Some(format!("the policy folder cannot be read: {error}"))),
@@ -293,8 +293,7 @@ impl Reloader {
         let digest = content.digest;
         let wish = Wish { component, config, binding, upload: Some(digest) };
         let admitted = wish.check_pin(digest);
-        let admitted =
-            admitted.and_then(|()| self.admit(slot, &wish, content, Origin::Uploaded));
+        let admitted = admitted.and_then(|()| self.admit(slot, &wish, content, Origin::Uploaded));
         if admitted.is_ok() {
             let mut work = self.library.work();
             let key = ContentKey::new(digest, &wish.config);
@@ -329,7 +328,11 @@ impl Reloader {
                 self.library.kept.save(&work.memory);
             }
             Err(refusal) => {
-                tracing::warn!(slot = slot.name(), "not rolled back to {}: {refusal}", wish.component);
+                tracing::warn!(
+                    slot = slot.name(),
+                    "not rolled back to {}: {refusal}",
+                    wish.component
+                );
             }
         }
     }
@@ -345,7 +348,7 @@ impl Reloader {
         let candidate = Candidate {
             bytes: &content.bytes,
             component: &wish.component,
-            slot,
+            world: slot.into(),
             config: &wish.config,
             limits: wish.binding.limits,
             wasi_traps: wish.binding.wasi_traps,
@@ -383,7 +386,12 @@ impl Reloader {
             Origin::Kept => remembered.file(&component).is_some_and(|it| it.digest == digest),
             Origin::Standard | Origin::Uploaded | Origin::Native | Origin::Given => false,
         };
-        remembered.keep(Kept { component: component.clone(), digest, config: config.clone(), is_file });
+        remembered.keep(Kept {
+            component: component.clone(),
+            digest,
+            config: config.clone(),
+            is_file,
+        });
         self.library.kept.save(&work.memory);
         let slot_work = work.slot(slot);
         slot_work.refused = None;
@@ -430,12 +438,8 @@ impl Reloader {
             return;
         }
         let is_new = key.is_none_or(|key| slot_work.refusals.note(key, &refusal));
-        let refused = Refused {
-            component: wish.component.clone(),
-            key,
-            refusal,
-            at: SystemTime::now(),
-        };
+        let refused =
+            Refused { component: wish.component.clone(), key, refusal, at: SystemTime::now() };
         let told = RefusedStatus::from(&refused);
         slot_work.refused = Some(refused);
         drop(work);

@@ -3,13 +3,15 @@
 
 use crate::admission::{Candidate, Refusal, Stage};
 use crate::failure::{Failure, FailureKind};
-use crate::generation::{Body, ContentKey, Digest, Generation, Origin};
+use crate::generation::{Body, Digest, Generation, Origin};
 use crate::incident::Failed;
 use crate::instance::Instance;
 use crate::ladder::OnFailure;
 use crate::library::{Library, PolicyLibrary};
 use crate::native::Native;
 use crate::probe::{self, Trial};
+use crate::provenance::Provenance;
+use crate::reload::Refused;
 use crate::shared::SlotView;
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::record::PolicyStamp;
@@ -26,10 +28,18 @@ pub struct LibraryStatus {
     /// Files of the folder that no slot asks for.
     pub files: Vec<FileStatus>,
     /// Policies that the host carries.
-    pub standard: Vec<(Slot, String)>,
+    pub standard: Vec<StandardStatus>,
     /// Candidates are being looked at.
     pub is_busy: bool,
     pub folder_error: Option<String>,
+}
+
+/// A policy that the host carries.
+#[derive(Debug, Clone)]
+pub struct StandardStatus {
+    pub slot: Slot,
+    pub name: String,
+    pub provenance: Provenance,
 }
 
 /// One slot.
@@ -52,6 +62,8 @@ pub struct SlotStatus {
     pub last_failure: Option<Failed>,
     /// For example, that the file is gone.
     pub warning: Option<String>,
+    /// Contents refused since the start.
+    pub n_refused: u64,
 }
 
 /// How a slot fares.
@@ -88,6 +100,8 @@ pub struct GenerationStatus {
     pub name: String,
     pub version: String,
     pub description: String,
+    /// What its file says of itself.
+    pub provenance: Provenance,
     pub stamp: PolicyStamp,
     /// None for a native policy.
     pub digest: Option<Digest>,
@@ -103,7 +117,7 @@ pub struct GenerationStatus {
     /// Log lines beyond the allowed rate.
     pub lines_dropped: u64,
     /// Column names, in the order sent.
-    pub needs_worker: Vec<&'static str>,
+    pub needs_worker: Vec<String>,
     pub needs_task: Vec<&'static str>,
     /// Numbers that it shows of itself.
     pub gauges: BTreeMap<String, f64>,
@@ -118,14 +132,44 @@ pub struct RefusedStatus {
     pub at: SystemTime,
 }
 
+impl RefusedStatus {
+    pub(crate) fn refusal(&self) -> Refusal {
+        Refusal { stage: self.stage, reason: self.reason.clone() }
+    }
+}
+
+impl From<&Refused> for RefusedStatus {
+    fn from(refused: &Refused) -> RefusedStatus {
+        RefusedStatus {
+            component: refused.component.clone(),
+            digest: refused.key.map(|key| key.digest),
+            stage: refused.refusal.stage,
+            reason: refused.refusal.reason.clone(),
+            at: refused.at,
+        }
+    }
+}
+
 /// A file of the folder that serves no slot.
 #[derive(Debug, Clone)]
 pub struct FileStatus {
     pub component: String,
     pub path: PathBuf,
     pub digest: Option<Digest>,
-    /// Slot, name and version if it could serve with an empty configuration.
-    pub verdict: Result<(Slot, String, String), Refusal>,
+    /// Whether it could serve with an empty configuration.
+    pub verdict: Result<Useful, Refusal>,
+    /// When it was looked at.
+    pub at: SystemTime,
+}
+
+/// A policy that could serve.
+#[derive(Debug, Clone)]
+pub struct Useful {
+    pub slot: Slot,
+    /// As it names itself.
+    pub name: String,
+    pub version: String,
+    pub provenance: Provenance,
 }
 
 /// A policy that passed every stage of admission.
@@ -137,7 +181,7 @@ pub struct Checked {
     pub description: String,
     pub digest: Digest,
     pub size: usize,
-    pub needs_worker: Vec<&'static str>,
+    pub needs_worker: Vec<String>,
     pub needs_task: Vec<&'static str>,
     pub node_local: bool,
     /// The trial call of 1,000 rows.
@@ -172,6 +216,7 @@ impl GenerationStatus {
             name: generation.name.clone(),
             version: generation.version.clone(),
             description: generation.description.clone(),
+            provenance: generation.provenance.clone(),
             stamp: generation.stamp,
             digest: generation.key.map(|key| key.digest),
             origin: generation.origin.clone(),
@@ -200,11 +245,18 @@ impl PolicyLibrary {
             path: file.path.clone(),
             digest: file.digest,
             verdict: file.verdict.clone(),
+            at: file.at,
+        });
+        let standard = library.standard.iter().zip(&library.provenances);
+        let standard = standard.map(|(policy, provenance)| StandardStatus {
+            slot: policy.slot,
+            name: policy.name.clone(),
+            provenance: provenance.clone(),
         });
         LibraryStatus {
             slots,
             files: files.collect(),
-            standard: library.standard.iter().map(|it| (it.slot, it.name.clone())).collect(),
+            standard: standard.collect(),
             is_busy: work.finished < work.requested,
             folder_error: work.folder_error.clone(),
         }
@@ -297,7 +349,14 @@ impl PolicyLibrary {
 }
 
 fn candidate<'a>(bytes: &'a [u8], slot: Slot, config: &'a str) -> Candidate<'a> {
-    Candidate { bytes, component: "candidate", slot, config, limits: None, wasi_traps: false }
+    Candidate {
+        bytes,
+        component: "candidate",
+        world: slot.into(),
+        config,
+        limits: None,
+        wasi_traps: false,
+    }
 }
 
 fn check(
@@ -396,16 +455,11 @@ impl Library {
             }
             Some(_) => SlotState::Fallback,
         };
-        let refused = slot_work.refused.as_ref().map(|it| RefusedStatus {
-            component: it.component.clone(),
-            digest: it.key.map(|key: ContentKey| key.digest),
-            stage: it.refusal.stage,
-            reason: it.refusal.reason.clone(),
-            at: it.at,
-        });
+        let refused = slot_work.refused.as_ref().map(RefusedStatus::from);
         Some(SlotStatus {
             slot,
             warning: slot_work.warning.clone(),
+            n_refused: slot_work.refusals.n_refused,
             bound,
             chosen,
             on_failure: view.on_failure,

@@ -1,16 +1,88 @@
 //! The catalogue of columns: the named numbers that policies decide by. How a worker column is
 //! computed stands in [`crate::worker`], a task column in [`crate::task`].
 
-/// One catalogue entry's text, from which documentation is generated.
+/// What is known of one column. Documentation, the SDK's list and the trial calls of candidates are
+/// made from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ColumnInfo {
     pub name: &'static str,
     pub unit: &'static str,
+    pub range: Range,
+    pub presence: Presence,
     pub meaning: &'static str,
 }
 
+/// What values a column can have, besides a missing one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Range {
+    /// From 0 to 1.
+    Fraction,
+    /// 0 or more.
+    NotNegative,
+    /// More than 0.
+    Positive,
+    /// A whole number from 1 on.
+    Counted,
+    /// A whole number, negative ones included, of 32 bits.
+    Signed,
+    /// A whole number from 0 to 2^53 - 1 without order.
+    Name,
+    /// Any finite number.
+    Any,
+}
+
+impl Range {
+    /// As documentation says it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Range::Fraction => "0 to 1",
+            Range::NotNegative => "0 or more",
+            Range::Positive => "more than 0",
+            Range::Counted => "1 or more",
+            Range::Signed => "-2147483648 to 2147483647",
+            Range::Name => "0 to 2^53 - 1, compared for equality only",
+            Range::Any => "any",
+        }
+    }
+
+    /// The nearest value in it.
+    pub fn clamp(self, value: f64) -> f64 {
+        match self {
+            Range::Fraction => value.clamp(0.0, 1.0),
+            Range::NotNegative => value.max(0.0),
+            Range::Positive => value.max(f64::MIN_POSITIVE),
+            Range::Counted => value.max(1.0),
+            Range::Signed => value.clamp(f64::from(i32::MIN), f64::from(i32::MAX)),
+            Range::Name | Range::Any => value,
+        }
+    }
+}
+
+/// Which rows have a value; the others have NaN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Presence {
+    Always,
+    /// It may be missing in any row.
+    Sometimes,
+    /// All but those of tasks that are not ready yet, which only a rescheduling policy sees.
+    OnceReady,
+}
+
+impl Presence {
+    /// As documentation says when it is missing.
+    pub fn text(self) -> &'static str {
+        match self {
+            Presence::Always => "never",
+            Presence::Sometimes => "yes",
+            Presence::OnceReady => "before it is ready",
+        }
+    }
+}
+
 macro_rules! catalogue {
-    ($(#[$doc:meta])* $enum:ident { $($variant:ident $name:literal $unit:literal $meaning:literal;)* }) => {
+    ($(#[$doc:meta])* $enum:ident {
+        $($variant:ident $name:literal $unit:literal $range:ident $presence:ident $meaning:literal;)*
+    }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum $enum { $(#[doc = $meaning] $variant,)* }
@@ -20,7 +92,13 @@ macro_rules! catalogue {
 
             pub fn info(self) -> ColumnInfo {
                 match self {
-                    $($enum::$variant => ColumnInfo { name: $name, unit: $unit, meaning: $meaning },)*
+                    $($enum::$variant => ColumnInfo {
+                        name: $name,
+                        unit: $unit,
+                        range: Range::$range,
+                        presence: Presence::$presence,
+                        meaning: $meaning,
+                    },)*
                 }
             }
 
@@ -35,60 +113,60 @@ macro_rules! catalogue {
 catalogue! {
     /// Numbers about one worker. Missing values are NaN.
     WorkerColumn {
-        CpuCapacity "cpu-capacity" "cores" "cores the worker offers";
-        CpuFree "cpu-free" "cores" "cores not held by current attempts";
-        MemoryCapacity "memory-capacity" "bytes" "memory the worker offers";
-        MemoryFree "memory-free" "bytes" "memory not held by current attempts";
-        GpuCapacity "gpu-capacity" "devices" "devices the worker offers";
-        GpuFree "gpu-free" "devices" "device capacity not held by current attempts, summed over devices";
-        CpuUsed "cpu-used" "0..1" "measured fraction of the cpu capacity in use";
-        MemoryUsed "memory-used" "0..1" "measured fraction of the memory capacity in use";
-        IopsUsed "iops-used" "0..1" "measured fraction of the disk operations the worker can do";
-        CpuLoad "cpu-load" "0..1" "the larger of the measured and the committed fraction of cpu";
-        MemoryLoad "memory-load" "0..1" "the larger of the measured and the committed fraction of memory";
-        GpuLoad "gpu-load" "0..1" "committed fraction of the devices; 0 without devices";
-        IopsLoad "iops-load" "0..1" "measured fraction of the disk operations";
-        RttMs "rtt-ms" "ms" "round-trip time between worker and host";
-        Connections "connections" "count" "open TCP connections of the worker's machine";
-        Running "running" "count" "current attempts, assigned or running";
-        Dispatched "dispatched" "count" "attempts dispatched so far, per unit of weight; a joining worker starts at the live minimum";
-        Weight "weight" "number" "the worker's label `weight`, else 1";
-        Cost "cost" "number" "the worker's label `cost`, else 0";
-        HotSamples "hot-samples" "count" "measurements in a row with cpu or memory above 85 %";
-        CpuFitted "cpu-fitted" "0..1" "where the straight line through the last 12 values of `cpu-used` stands now; missing below 8 values";
-        CpuSlope "cpu-slope" "1/s" "how fast that line rises; negative if it falls";
-        CpuSlopeError "cpu-slope-error" "1/s" "standard error of `cpu-slope`: a slope of several times its error is no chance";
-        MemoryFitted "memory-fitted" "0..1" "where the straight line through the last 12 values of `memory-used` stands now; missing below 8 values";
-        MemorySlope "memory-slope" "1/s" "how fast that line rises; negative if it falls";
-        MemorySlopeError "memory-slope-error" "1/s" "standard error of `memory-slope`";
+        CpuCapacity "cpu-capacity" "cores" NotNegative Always "cores the worker offers";
+        CpuFree "cpu-free" "cores" NotNegative Always "cores not held by current attempts";
+        MemoryCapacity "memory-capacity" "bytes" NotNegative Always "memory the worker offers";
+        MemoryFree "memory-free" "bytes" NotNegative Always "memory not held by current attempts";
+        GpuCapacity "gpu-capacity" "devices" NotNegative Always "devices the worker offers";
+        GpuFree "gpu-free" "devices" NotNegative Always "device capacity not held by current attempts, summed over devices";
+        CpuUsed "cpu-used" "0..1" Fraction Sometimes "measured fraction of the cpu capacity in use";
+        MemoryUsed "memory-used" "0..1" Fraction Sometimes "measured fraction of the memory capacity in use";
+        IopsUsed "iops-used" "0..1" Fraction Sometimes "measured fraction of the disk operations the worker can do";
+        CpuLoad "cpu-load" "0..1" Fraction Always "the larger of the measured and the committed fraction of cpu";
+        MemoryLoad "memory-load" "0..1" Fraction Always "the larger of the measured and the committed fraction of memory";
+        GpuLoad "gpu-load" "0..1" Fraction Always "committed fraction of the devices; 0 without devices";
+        IopsLoad "iops-load" "0..1" Fraction Sometimes "measured fraction of the disk operations";
+        RttMs "rtt-ms" "ms" NotNegative Sometimes "round-trip time between worker and host";
+        Connections "connections" "count" NotNegative Sometimes "open TCP connections of the worker's machine";
+        Running "running" "count" NotNegative Always "current attempts, assigned or running";
+        Dispatched "dispatched" "count" NotNegative Always "attempts dispatched so far, per unit of weight; a joining worker starts at the live minimum";
+        Weight "weight" "number" Positive Always "the worker's label `weight`, else 1";
+        Cost "cost" "number" Any Always "the worker's label `cost`, else 0";
+        HotSamples "hot-samples" "count" NotNegative Always "measurements in a row with cpu or memory above 85 %";
+        CpuFitted "cpu-fitted" "0..1" Fraction Sometimes "where the straight line through the last 12 values of `cpu-used` stands now; missing below 8 values";
+        CpuSlope "cpu-slope" "1/s" Any Sometimes "how fast that line rises; negative if it falls";
+        CpuSlopeError "cpu-slope-error" "1/s" NotNegative Sometimes "standard error of `cpu-slope`: a slope of several times its error is no chance";
+        MemoryFitted "memory-fitted" "0..1" Fraction Sometimes "where the straight line through the last 12 values of `memory-used` stands now; missing below 8 values";
+        MemorySlope "memory-slope" "1/s" Any Sometimes "how fast that line rises; negative if it falls";
+        MemorySlopeError "memory-slope-error" "1/s" NotNegative Sometimes "standard error of `memory-slope`";
     }
 }
 
 catalogue! {
     /// Numbers about one task. Missing values are NaN.
     TaskColumn {
-        Cpu "cpu" "cores" "cores asked for";
-        Memory "memory" "bytes" "memory asked for";
-        Gpu "gpu" "devices" "devices asked for";
-        Priority "priority" "number" "the task's own priority, or as raised by a rescheduling policy; higher is more urgent";
-        InheritedPriority "inherited-priority" "number" "the most urgent priority of the task and all that wait for it";
-        SubmittedMs "submitted-ms" "ms" "when it was submitted";
-        ReadySinceMs "ready-since-ms" "ms" "when it became ready the last time";
-        WaitedMs "waited-ms" "ms" "how long it has been ready";
-        ExpectedMs "expected-ms" "ms" "expected run time; missing if unknown";
-        TailMs "tail-ms" "ms" "longest sum of expected run times from this task's start to the job's end; unknown ones count 0";
-        SlackMs "slack-ms" "ms" "the longest tail of a root of its job, less the longest path through this task";
-        Attempt "attempt" "count" "number of the current or next attempt";
-        Tenant "tenant" "name number" "the tenant";
-        TenantShare "tenant-share" "0..1" "largest share of cpu, memory or devices of all workers not lost that the tenant's current attempts hold; 0 where tasks of one group are ordered among themselves";
-        Queue "queue" "name number" "the queue";
-        Job "job" "number" "the job's id";
-        DepsLeft "deps-left" "count" "dependencies not yet succeeded";
-        DepsChangedMs "deps-changed-ms" "ms" "when a dependency last ended; missing if none has";
-        ElapsedMs "elapsed-ms" "ms" "since the current attempt started; missing if not running";
-        Progress "progress" "0..1" "as the script reports it";
-        CpuUsage "cpu-usage" "cores" "measured use of the running attempt";
-        MemoryMb "memory-mb" "MB" "measured memory of the running attempt";
+        Cpu "cpu" "cores" NotNegative Always "cores asked for";
+        Memory "memory" "bytes" NotNegative Always "memory asked for";
+        Gpu "gpu" "devices" NotNegative Always "devices asked for";
+        Priority "priority" "number" Signed Always "the task's own priority, or as raised by a rescheduling policy; higher is more urgent";
+        InheritedPriority "inherited-priority" "number" Signed Always "the most urgent priority of the task and all that wait for it";
+        SubmittedMs "submitted-ms" "ms" NotNegative Always "when it was submitted";
+        ReadySinceMs "ready-since-ms" "ms" NotNegative OnceReady "when it became ready the last time";
+        WaitedMs "waited-ms" "ms" NotNegative OnceReady "how long it has been ready";
+        ExpectedMs "expected-ms" "ms" NotNegative Sometimes "expected run time; missing if unknown";
+        TailMs "tail-ms" "ms" NotNegative Always "longest sum of expected run times from this task's start to the job's end; unknown ones count 0";
+        SlackMs "slack-ms" "ms" NotNegative Always "the longest tail of a root of its job, less the longest path through this task";
+        Attempt "attempt" "count" Counted Always "number of the current or next attempt";
+        Tenant "tenant" "name number" Name Always "the tenant";
+        TenantShare "tenant-share" "0..1" Fraction Always "largest share of cpu, memory or devices of all workers not lost that the tenant's current attempts hold; 0 where tasks of one group are ordered among themselves";
+        Queue "queue" "name number" Name Always "the queue";
+        Job "job" "number" NotNegative Always "the job's id";
+        DepsLeft "deps-left" "count" NotNegative Always "dependencies not yet succeeded";
+        DepsChangedMs "deps-changed-ms" "ms" NotNegative Sometimes "when a dependency last ended; missing if none has";
+        ElapsedMs "elapsed-ms" "ms" NotNegative Sometimes "since the current attempt started; missing if not running";
+        Progress "progress" "0..1" Fraction Sometimes "as the script reports it";
+        CpuUsage "cpu-usage" "cores" NotNegative Sometimes "measured use of the running attempt";
+        MemoryMb "memory-mb" "MB" NotNegative Sometimes "measured memory of the running attempt";
     }
 }
 

@@ -62,6 +62,8 @@ pub const MAX_READERS: usize = 256;
 
 /// Bytes of a submission's body at most.
 pub const SUBMISSION_MAX: usize = 64 << 20;
+/// Bytes of a policy that is handed over at most.
+pub const POLICY_MAX: usize = pointsman_policy::MAX_FILE;
 /// Bytes of any other body at most.
 pub const BODY_MAX: usize = 16 << 20;
 
@@ -71,6 +73,9 @@ pub fn router(app: App, guard: Guard) -> Router {
         .route("/v1/jobs", get(jobs::list).post(jobs::submit))
         .route("/v1/tasks", get(tasks::list).post(jobs::submit))
         .layer(DefaultBodyLimit::max(SUBMISSION_MAX));
+    let uploads = Router::new()
+        .route("/v1/policies/{slot}", put(policies::bind))
+        .layer(DefaultBodyLimit::max(POLICY_MAX));
     let others = Router::new()
         .route("/v1/jobs/{id}", get(jobs::show))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
@@ -90,7 +95,6 @@ pub fn router(app: App, guard: Guard) -> Router {
         .route("/v1/queues/{name}/resume", post(queues::resume))
         .route("/v1/policies", get(policies::list))
         .route("/v1/policies/reload", post(policies::reload))
-        .route("/v1/policies/{slot}", put(policies::bind))
         .route("/v1/policies/{slot}/rollback", post(policies::roll_back))
         .route("/v1/events", get(stream::events))
         .route("/v1/status", get(status::show))
@@ -99,6 +103,7 @@ pub fn router(app: App, guard: Guard) -> Router {
         .route("/readyz", get(status::readyz))
         .layer(DefaultBodyLimit::max(BODY_MAX));
     submissions
+        .merge(uploads)
         .merge(others)
         .fallback(async || {
             answer::Failure(Problem::new(404, "unknown_route", "there is no such route"))

@@ -2,12 +2,14 @@
 
 use crate::clock::Clock;
 use crate::config::{LimitSettings, PoliciesSection, SlotBinding, Wasi};
+use bytes::Bytes;
 use pointsman_policy::{
     Binding, Digest, GenerationStatus, LibrarySettings, LibraryStatus, Limits, LimitsByKind,
-    Metering, Origin, PolicyLibrary, SlotStatus, StandardPolicy,
+    Metering, Origin, PolicyLibrary, Provenance, RefusedStatus, SlotStatus, StandardPolicy,
+    UploadError,
 };
 use pointsman_protocol::api::{
-    AvailablePolicy, FailedPolicy, PoliciesView, PolicyView, RefusedPolicy,
+    AvailablePolicy, FailedPolicy, PoliciesView, PolicyView, ProvenanceView, RefusedPolicy,
 };
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::timestamp::Timestamp;
@@ -16,6 +18,7 @@ use pointsman_scheduler::{Slot, Time, WorkerId};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[derive(Clone)]
@@ -50,10 +53,16 @@ impl PolicyDesk {
         self.library.rescan();
     }
 
-    async fn settle(&self) {
+    /// Whether everything is decided.
+    async fn settle(&self) -> bool {
         let library = self.library.clone();
         // A panic there has been told by its own thread.
-        let _ = tokio::task::spawn_blocking(move || library.settle(PATIENCE)).await;
+        tokio::task::spawn_blocking(move || library.settle(PATIENCE)).await.unwrap_or(false)
+    }
+
+    /// Tells `told` of every candidate that is refused.
+    pub fn on_refusal(&self, told: impl Fn(Slot, &RefusedStatus) + Send + Sync + 'static) {
+        self.library.set_listener(told);
     }
 
     /// Puts a policy in force by hand.
@@ -69,19 +78,34 @@ impl PolicyDesk {
                 .with_field("component")
                 .with_remedy(format!("policies for this slot: {}", known.join(", ")))
         })?;
-        self.settle().await;
+        if !self.settle().await {
+            return Err(undecided());
+        }
         let status = self.library.status();
         let refused =
             status.slots.iter().find(|it| it.slot == slot).and_then(|it| it.refused.as_ref());
         match refused.filter(|refused| refused.component == component) {
-            Some(refused) => {
-                let detail = format!("{component} was refused: {}", refused.reason);
-                Err(Problem::new(422, "policy_refused", detail)
-                    .with_field("component")
-                    .with_remedy("the policy that served goes on serving"))
-            }
+            Some(refused) => Err(refused_problem(&component, &refused.reason)),
             None => Ok(()),
         }
+    }
+
+    /// Puts a policy in force that is handed over.
+    ///
+    /// # Errors
+    /// 422 with the reason if it was refused, 413 if it is too large, 503 if it is not decided in
+    /// time.
+    pub async fn upload(&self, slot: Slot, name: String, bytes: Bytes) -> Result<(), Problem> {
+        let (library, component) = (self.library.clone(), name.clone());
+        let uploading = tokio::task::spawn_blocking(move || {
+            library.upload(slot, &component, Arc::from(&bytes[..]), PATIENCE)
+        });
+        let defect = |_| Problem::new(500, "defect", "taking the policy in failed");
+        uploading.await.map_err(defect)?.map_err(|error| match error {
+            UploadError::Refused(refusal) => refused_problem(&name, &refusal.reason),
+            UploadError::Unbound(_) => Problem::new(409, "unbound", error.to_string()),
+            UploadError::Undecided => undecided(),
+        })
     }
 
     /// Back to the generation before.
@@ -125,10 +149,11 @@ impl PolicyDesk {
                 stage: refusal.stage.code().to_owned(),
                 digest: file.digest.map(|digest| digest.to_string()).unwrap_or_default(),
                 reason: refusal.to_string(),
-                at: Timestamp(self.clock.now()),
+                at: timestamp(file.at),
             })
         });
         PoliciesView {
+            message: status.folder_error.clone(),
             slots: status.slots.iter().map(|slot| self.slot_view(slot)).collect(),
             refused: refused.chain(refused_files).collect(),
             available,
@@ -158,10 +183,15 @@ impl PolicyDesk {
             p99_us: serving.p99.map(micros),
             since: serving.since.map_or_else(|| Timestamp(self.clock.now()), timestamp),
             source: source(serving),
+            bound: slot.bound.clone(),
+            chosen: slot.chosen.clone(),
+            refusals: slot.n_refused,
+            provenance: provenance(&serving.provenance),
             message: slot
                 .refused
                 .as_ref()
                 .map(|refused| format!("{} was refused: {}", refused.component, refused.reason))
+                .or_else(|| slot.warning.clone())
                 .or_else(|| slot.last_failure.as_ref().map(|failed| failed.message.clone())),
             last_failure: slot.last_failure.as_ref().map(|failed| FailedPolicy {
                 name: failed.name.clone(),
@@ -210,11 +240,40 @@ fn terms(library: &PolicyLibrary, explanation: &Explanation) -> Terms {
     }
 }
 
+fn refused_problem(component: &str, reason: &str) -> Problem {
+    Problem::new(422, "policy_refused", format!("{component} was refused: {reason}"))
+        .with_field("component")
+        .with_remedy("the policy that served goes on serving")
+}
+
+fn undecided() -> Problem {
+    Problem::new(503, "undecided", "the policy is still being looked at")
+        .with_remedy("see /v1/policies for what became of it")
+}
+
+fn provenance(claims: &Provenance) -> Option<Box<ProvenanceView>> {
+    if claims.is_empty() {
+        return None;
+    }
+    let claims = claims.clone();
+    Some(Box::new(ProvenanceView {
+        version: claims.version,
+        description: claims.description,
+        authors: claims.authors,
+        license: claims.license,
+        source: claims.source,
+        homepage: claims.homepage,
+        revision: claims.revision,
+        made_with: claims.made_with,
+    }))
+}
+
 fn source(generation: &GenerationStatus) -> String {
     match &generation.origin {
         Origin::File(path) => path.display().to_string(),
         Origin::Standard => "standard".to_owned(),
         Origin::Kept => "kept from an earlier start".to_owned(),
+        Origin::Uploaded => "uploaded".to_owned(),
         Origin::Native => "native".to_owned(),
         Origin::Given => "given".to_owned(),
     }
@@ -222,23 +281,25 @@ fn source(generation: &GenerationStatus) -> String {
 
 fn available(status: &LibraryStatus) -> Vec<AvailablePolicy> {
     let files = status.files.iter().filter_map(|file| {
-        let (slot, _, version) = file.verdict.as_ref().ok()?;
+        let useful = file.verdict.as_ref().ok()?;
         Some(AvailablePolicy {
             name: file.component.clone(),
-            version: version.clone(),
-            slot: (*slot).into(),
+            version: useful.version.clone(),
+            slot: useful.slot.into(),
             digest: file.digest.map(|digest| digest.to_string()).unwrap_or_default(),
             source: file.path.display().to_string(),
+            provenance: provenance(&useful.provenance),
         })
     });
-    let standard = status.standard.iter().map(|(slot, name)| AvailablePolicy {
-        name: name.clone(),
+    let standard = status.standard.iter().map(|standard| AvailablePolicy {
+        name: standard.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        slot: (*slot).into(),
-        digest: pointsman_bundle::find(name)
+        slot: standard.slot.into(),
+        digest: pointsman_bundle::find(&standard.name)
             .map(|policy| Digest::of(policy.bytes).to_string())
             .unwrap_or_default(),
         source: "standard".to_owned(),
+        provenance: provenance(&standard.provenance),
     });
     files.chain(standard).collect()
 }

@@ -19,13 +19,16 @@ pub struct ConfigReloader {
     /// What the file said at the start: keys that need a restart are compared with it, since the
     /// command line may have set others in their place.
     at_start: Option<Config>,
+    /// Why there is no content now; told if it stays so.
+    unreadable: Option<String>,
 }
 
+/// What cannot be read is looked at again, and what cannot be applied is tried again, after this.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl ConfigReloader {
     pub fn new(app: App, path: PathBuf) -> ConfigReloader {
-        ConfigReloader { app, path, seen: None, at_start: None }
+        ConfigReloader { app, path, seen: None, at_start: None, unreadable: None }
     }
 
     pub async fn run(mut self) {
@@ -33,25 +36,45 @@ impl ConfigReloader {
         // It may have changed between being read and being watched.
         self.look().await;
         loop {
-            watch.changed().await;
+            match self.unreadable.clone() {
+                None => watch.changed().await,
+                // No event tells that it can be read again, if nothing but its rights was wrong.
+                Some(problem) => {
+                    if tokio::time::timeout(RETRY, watch.changed()).await.is_err() {
+                        self.seen = None;
+                        self.refuse(problem);
+                    }
+                }
+            }
             self.look().await;
         }
     }
 
     async fn look(&mut self) {
         let text = match read_text(&self.path) {
+            // Truncated, to be written: nobody means that all settings go back to their defaults.
+            Ok(text) if text.is_empty() => {
+                self.unreadable = Some(format!(
+                    "{}: the file is empty; write at least a comment to \
+                    go back to all defaults",
+                    self.path.display()
+                ));
+                return;
+            }
             Ok(text) => text,
             // A moment between two links, or while an editor replaces it: the next change comes.
             Err(error @ LoadError::Read { .. }) => {
-                tracing::debug!(%error, "cannot be read now");
+                self.unreadable = Some(told(&error));
                 return;
             }
             Err(error @ (LoadError::TooLarge { .. } | LoadError::Refused { .. })) => {
+                self.unreadable = None;
                 self.seen = None;
                 self.refuse(error.to_string());
                 return;
             }
         };
+        self.unreadable = None;
         if self.seen.as_ref() == Some(&text) {
             return;
         }
@@ -101,6 +124,9 @@ impl ConfigReloader {
     }
 
     fn refuse(&self, problem: String) {
+        if self.app.config_problem.load().as_ref().as_ref() == Some(&problem) {
+            return;
+        }
         tracing::error!("refused the configuration, the one in force stays:\n{problem}");
         self.app.config_problem.store(Arc::new(Some(problem.clone())));
         self.publish(false, Some(problem));
@@ -109,4 +135,10 @@ impl ConfigReloader {
     fn publish(&self, accepted: bool, reason: Option<String>) {
         self.app.events.publish(self.app.clock.now(), EventBody::Config { accepted, reason });
     }
+}
+
+/// An error with its causes.
+fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }

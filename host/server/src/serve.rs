@@ -15,6 +15,7 @@ use crate::reload::ConfigReloader;
 use crate::watch::Watch;
 use arc_swap::ArcSwap;
 use pointsman_policy::{LibraryError, PolicyHost};
+use pointsman_protocol::events::{EventBody, PolicyChange};
 use pointsman_scheduler::record::{Attempt, Snapshot};
 use pointsman_scheduler::{Scheduler, Term, Time};
 use pointsman_store::{MemoryStore, SqliteStore, Store, StoreError};
@@ -175,6 +176,7 @@ impl Host {
         let stopped = app.stopped.clone();
         let routes = router(app.clone(), guard.listening_on(address));
         let mut tasks = vec![tokio::spawn(listen::serve(listener, routes, stopped.clone()))];
+        tell_refusals(&app);
         let desk = app.policies.clone();
         tasks.push(until_stopped(stopped.clone(), async move {
             let mut watch = Watch::polling(&policy_folder, poll);
@@ -214,6 +216,24 @@ impl Host {
             tracing::error!("stopped without the store's last commit");
         }
     }
+}
+
+/// Readers of the event stream learn of refused policies.
+fn tell_refusals(app: &App) {
+    let (events, clock) = (app.events.clone(), app.clock);
+    app.policies.on_refusal(move |slot, refused| {
+        let digest = refused.digest.map_or_else(String::new, |it| format!(" (sha256 {it})"));
+        let reason = format!(
+            "{}{digest} is refused at {}: {}",
+            refused.component,
+            refused.stage.code(),
+            refused.reason
+        );
+        let change = PolicyChange::Refused;
+        let body =
+            EventBody::Policy { slot: slot.into(), change, policy: None, reason: Some(reason) };
+        events.publish(clock.now(), body);
+    });
 }
 
 fn until_stopped(

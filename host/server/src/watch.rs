@@ -50,13 +50,15 @@ struct News {
 /// Tells a folder from another that takes its place, also if that gets the same inode.
 type Identity = (u64, u64, Option<SystemTime>);
 
-/// Identity, size and time of change of a file, through symbolic links.
+/// Identity, size and times of change of a file, through symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Seen {
     device: u64,
     inode: u64,
     len: u64,
     modified: (i64, i64),
+    /// Also of its rights: it may be readable again.
+    changed: (i64, i64),
 }
 
 impl Watch {
@@ -216,6 +218,7 @@ impl Seen {
             inode: metadata.ino(),
             len: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 }

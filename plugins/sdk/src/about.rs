@@ -72,7 +72,13 @@ impl About {
         self.with("group-by", name)
     }
 
-    /// Rescheduling: how often to review; 5 s if it is not said. 100 to 3,600,000 ms.
+    /// Forecasting: how far ahead, 1,000 to 86,400,000 ms. Has to be said.
+    pub fn horizon_ms(self, horizon_ms: u32) -> About {
+        self.with("horizon-ms", &horizon_ms.to_string())
+    }
+
+    /// Rescheduling and forecasting: how often to ask, 100 to 3,600,000 ms. 5 s and 10 s if it is not
+    /// said.
     pub fn interval_ms(self, interval_ms: u32) -> About {
         self.with("interval-ms", &interval_ms.to_string())
     }

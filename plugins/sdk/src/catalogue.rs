@@ -73,13 +73,19 @@ pub fn find(kind: Kind, name: &str) -> Option<&'static Column> {
     kind.columns().iter().find(|column| column.name == name)
 }
 
-/// Checks a name as the host will.
+/// Worker columns that are measured: a forecasting policy can read windows of them and forecast them.
+pub const MEASURED: &[&str] = &["cpu-used", "memory-used", "iops-used", "rtt-ms", "connections"];
+
+/// Checks a name as the host will, for a scoring, queue or rescheduling policy.
 ///
 /// # Errors
 /// Says that there is no such column, and which one may be meant.
 pub fn check(kind: Kind, name: &str) -> Result<(), String> {
     if find(kind, name).is_some() {
         return Ok(());
+    }
+    if name.contains('@') {
+        return Err(format!("`{name}` is a window; only forecasting policies get those"));
     }
     let (this, other) = (kind.name(), kind.other().name());
     if find(kind.other(), name).is_some() {
@@ -93,6 +99,33 @@ pub fn check(kind: Kind, name: &str) -> Result<(), String> {
             format!("no {this} has a column `{name}`; there are {}", known.join(", "))
         }
     })
+}
+
+/// As [`check`], for what a forecasting policy needs: worker columns, and windows of measured ones.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_needed_for_forecast(name: &str) -> Result<(), String> {
+    match name.split_once('@') {
+        None => check(Kind::Worker, name),
+        Some((column, _)) => check_measured(column),
+    }
+}
+
+/// As [`check`], for what a forecasting policy provides: `predicted:` and a measured column.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_forecast(name: &str) -> Result<(), String> {
+    check_measured(name.strip_prefix("predicted:").unwrap_or(name))
+}
+
+fn check_measured(column: &str) -> Result<(), String> {
+    check(Kind::Worker, column)?;
+    if MEASURED.contains(&column) {
+        return Ok(());
+    }
+    Err(format!("`{column}` is not measured; there are {}", MEASURED.join(", ")))
 }
 
 /// The candidate with the fewest edits, if that is few enough to be a slip.

@@ -99,6 +99,38 @@ macro_rules! export_rescheduling {
     };
 }
 
+/// Exports a [`Forecasting`](crate::Forecasting) policy as a component. Once per crate.
+#[macro_export]
+macro_rules! export_forecasting {
+    ($policy:ty) => {
+        const _: () = $crate::glue::assert_columns::<<$policy as $crate::Forecasting>::Worker>();
+
+        #[cfg(test)]
+        mod pointsman_columns {
+            use super::*;
+
+            #[test]
+            fn no_column_is_unknown_to_the_host() {
+                $crate::testing::assert_forecast_columns_known::<
+                    <$policy as $crate::Forecasting>::Worker,
+                    <$policy as $crate::Forecasting>::Forecast,
+                >();
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        mod pointsman_component {
+            $crate::export_shared!(forecasting, $policy);
+
+            impl exports::pointsman::policy::forecasting::Guest for Component {
+                fn forecast(workers: Vec<Vec<f64>>) -> Result<Vec<Vec<f64>>, String> {
+                    <Policy as Kept>::with(|policy| glue::forecast(policy, &workers))
+                }
+            }
+        }
+    };
+}
+
 /// A test in the policy's crate, so that a misspelt field is found by `cargo test` even where the
 /// author has written none.
 #[doc(hidden)]

@@ -2,8 +2,8 @@
 //! but its answer.
 
 use crate::about::About;
-use crate::columns::Columns;
-use crate::policy::{Proposal, Queue, Rescheduling, Scoring};
+use crate::columns::{Columns, Forecast};
+use crate::policy::{Forecasting, Proposal, Queue, Rescheduling, Scoring};
 use crate::rows::Rows;
 use serde::de::DeserializeOwned;
 use std::cell::OnceCell;
@@ -23,6 +23,16 @@ pub trait Kept: Sized + 'static {
 /// Fails the build of a policy that would get rows without a single value.
 pub const fn assert_columns<C: Columns>() {
     assert!(!C::NAMES.is_empty(), "a policy needs at least one column to tell rows apart");
+}
+
+/// The list in which a column's values begin.
+pub const fn first_list<C: Columns>(column: usize) -> usize {
+    let (mut first, mut at) = (0, 0);
+    while at < column {
+        first += C::WIDTHS[at];
+        at += 1;
+    }
+    first
 }
 
 /// Fails the build where the trait is missing. `on-worker` tells rows apart, so no column has to.
@@ -56,6 +66,13 @@ pub fn queue<P: Queue + Kept>(config_json: &str) -> Result<About, String> {
 pub fn rescheduling<P: Rescheduling + Kept>(config_json: &str) -> Result<About, String> {
     let about = configure(config_json, P::new, P::about)?;
     Ok(with_needs(about, P::Task::NAMES, P::Worker::NAMES))
+}
+
+/// As [`scoring`].
+pub fn forecasting<P: Forecasting + Kept>(config_json: &str) -> Result<About, String> {
+    let mut about = configure(config_json, P::new, P::about)?;
+    about.properties.push(("provides".to_owned(), P::Forecast::PROVIDES.join(",")));
+    Ok(with_needs(about, &[], P::Worker::NAMES))
 }
 
 /// One score per row of `workers`.
@@ -99,6 +116,19 @@ pub fn review<P: Rescheduling>(
         Some((at as u32, proposal))
     };
     on_worker.iter().enumerate().filter_map(review).collect()
+}
+
+/// One list per forecast column, with one value per row of `workers`.
+pub fn forecast<P: Forecasting>(policy: &P, workers: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let workers = Rows::<P::Worker>::new(workers);
+    let mut lists = vec![Vec::with_capacity(workers.len()); P::Forecast::PROVIDES.len()];
+    for worker in workers.iter() {
+        let forecast = policy.forecast(&worker);
+        for (column, list) in lists.iter_mut().enumerate() {
+            list.push(forecast.value(column));
+        }
+    }
+    lists
 }
 
 /// In place of a worker's row: the task is waiting.

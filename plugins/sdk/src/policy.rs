@@ -4,7 +4,7 @@
 //! answers. The host makes several instances of it, and drops each after a while.
 
 use crate::about::About;
-use crate::columns::Columns;
+use crate::columns::{Columns, Forecast};
 use crate::rows::Rows;
 use serde::de::DeserializeOwned;
 
@@ -110,6 +110,74 @@ pub trait Rescheduling: Sized + 'static {
         task: &Self::Task,
         worker: Option<&Self::Worker>,
     ) -> Option<Proposal>;
+}
+
+/// What will be measured of the workers, some time ahead. Exported by
+/// [`export_forecasting!`](crate::export_forecasting).
+///
+/// Hosts of this version check and measure forecasting policies, and do not serve with them yet.
+///
+/// ```
+/// use pointsman_policy_sdk::prelude::*;
+///
+/// #[derive(Columns)]
+/// pub struct Worker {
+///     #[column("cpu-used@-4m..0s/1m")]
+///     cpu_used: [Option<f64>; 5],
+/// }
+///
+/// #[derive(Forecast)]
+/// pub struct Soon {
+///     cpu_used: f64,
+/// }
+///
+/// /// As it was on the average.
+/// pub struct Mean;
+///
+/// impl Forecasting for Mean {
+///     type Config = NoConfig;
+///     type Worker = Worker;
+///     type Forecast = Soon;
+///
+///     fn new(_: NoConfig) -> Result<Self, String> {
+///         Ok(Mean)
+///     }
+///     fn about(&self) -> About {
+///         About::new("mean", "0.1.0").horizon_ms(300_000)
+///     }
+///     fn forecast(&self, worker: &Worker) -> Soon {
+///         let samples = || worker.cpu_used.iter().flatten();
+///         let sum: f64 = samples().sum();
+///         Soon { cpu_used: sum / samples().count().max(1) as f64 }
+///     }
+/// }
+///
+/// export_forecasting!(Mean);
+/// # fn main() {}
+/// ```
+pub trait Forecasting: Sized + 'static {
+    /// As [`Scoring::Config`].
+    type Config: DeserializeOwned;
+    /// The columns of a worker, windows among them: at least one column, 256 lists at most.
+    type Worker: Columns;
+    /// The columns that are forecast: at least one.
+    type Forecast: Forecast;
+
+    /// As [`Scoring::new`].
+    ///
+    /// # Errors
+    /// As [`Scoring::new`].
+    fn new(config: Self::Config) -> Result<Self, String>;
+
+    /// As [`Scoring::about`]; says [`horizon_ms`](crate::About::horizon_ms).
+    fn about(&self) -> About;
+
+    /// What the columns will be, `horizon_ms` after the newest sample. Called for every live worker,
+    /// every [`interval_ms`](crate::About::interval_ms), never while placing. Finite values; the host
+    /// cuts those beyond a column's range to it. NaN and infinities are a failure, and the whole
+    /// answer is dropped. Without enough samples answer the last one; without any, something usual:
+    /// the host gives no forecast for a worker that is not measured.
+    fn forecast(&self, worker: &Self::Worker) -> Self::Forecast;
 }
 
 /// What to do with one task. The host checks it (does the task fit elsewhere? was it moved just now?)

@@ -6,7 +6,7 @@
 //! | an order of workers or tasks that can be read | [`Table`], [`ranking`], [`order`] |
 //! | an order that is to stay as it is | [`assert_golden`] |
 //! | lines and gauges | [`recorded`] |
-//! | what a host may send at worst | [`fuzz_scoring`], [`fuzz_queue`], [`fuzz_rescheduling`] |
+//! | what a host may send at worst | [`fuzz_scoring`], [`fuzz_queue`], [`fuzz_rescheduling`], [`fuzz_forecasting`] |
 //!
 //! ```
 //! use pointsman_policy_sdk::prelude::*;
@@ -51,13 +51,13 @@ mod search;
 mod table;
 
 pub use crate::host::{Recorded, recorded};
-pub use fuzz::{fuzz_queue, fuzz_rescheduling, fuzz_scoring};
+pub use fuzz::{fuzz_forecasting, fuzz_queue, fuzz_rescheduling, fuzz_scoring};
 pub use golden::assert_golden;
-pub use manifest::assert_columns_known;
+pub use manifest::{assert_columns_known, assert_forecast_columns_known};
 pub use ranking::{Place, Ranking, order, ranking};
 pub use table::Table;
 
-/// A row with these values; all other columns are missing.
+/// A row with these values; all other columns are missing. A window has its value in every sample.
 ///
 /// # Panics
 /// If a name is not a column of the row.
@@ -66,10 +66,10 @@ pub fn row<C: Columns>(values: &[(&str, f64)]) -> C {
     for (name, _) in values {
         assert_is_column::<C>(name);
     }
-    C::read(|column| {
-        let name = C::NAMES[column];
-        values.iter().find(|(it, _)| *it == name).map_or(f64::NAN, |(_, value)| *value)
-    })
+    let lists: Vec<f64> = lists::<C>()
+        .map(|name| values.iter().find(|(it, _)| *it == name).map_or(f64::NAN, |(_, value)| *value))
+        .collect();
+    C::read(|list| lists[list])
 }
 
 /// A policy made from a configuration as the host sends it: a TOML table as JSON.
@@ -81,6 +81,12 @@ pub fn configured<P, C: serde::de::DeserializeOwned>(
     new: impl FnOnce(C) -> Result<P, String>,
 ) -> Result<P, String> {
     new(crate::config::parse(config_json)?)
+}
+
+/// The column of each list that a row is read from.
+fn lists<C: Columns>() -> impl Iterator<Item = &'static str> {
+    let widths = C::NAMES.iter().zip(C::WIDTHS);
+    widths.flat_map(|(name, width)| std::iter::repeat_n(*name, *width))
 }
 
 #[track_caller]

@@ -108,7 +108,9 @@ fn another_version_of_the_contract_is_named() {
     let text =
         format!(r#"(component (instance $i) (export "{PACKAGE}/scoring@0.9.0" (instance $i)))"#);
     let refusal = check(&wat::parse_str(text).unwrap(), Slot::Scoring).unwrap_err();
-    let expected = format!("it is built for {PACKAGE} 0.9.0, this host speaks {VERSION}");
+    let expected = format!(
+        "it is built for {PACKAGE} 0.9.0, this host speaks {VERSION}; build it anew for that"
+    );
     assert_eq!(refusal.reason, expected);
 }
 
@@ -174,6 +176,8 @@ fn unknown_columns_and_properties_are_refused_with_the_nearest() {
     assert_refused(&queue(late), Stage::Manifest, "from 100 to 3600000");
     let odd: &[(&str, &str)] = &[("needs-task", "waited-ms"), ("discipline", "lifo")];
     assert_refused(&queue(odd), Stage::Manifest, "write greedy, strict or backfill");
+    let by_queue: &[(&str, &str)] = &[("needs-task", "waited-ms"), ("group-by", "queue")];
+    assert_refused(&queue(by_queue), Stage::Manifest, "write tenant or job");
     assert_refused(&Guest::scoring(""), Stage::Manifest, "1 to 100");
 }
 

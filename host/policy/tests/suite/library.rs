@@ -13,17 +13,17 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A host with its library, a drop-in folder and a data folder.
-struct Setup {
-    host: PolicyHost,
-    library: PolicyLibrary,
-    root: TempDir,
+pub struct Setup {
+    pub host: PolicyHost,
+    pub library: PolicyLibrary,
+    pub root: TempDir,
 }
 
 impl Setup {
-    fn new() -> Setup {
+    pub fn new() -> Setup {
         Setup::over(TempDir::new().unwrap())
     }
 
@@ -45,34 +45,34 @@ impl Setup {
     }
 
     /// Ends this life and begins the next over the same folders.
-    fn restart(self) -> Setup {
+    pub fn restart(self) -> Setup {
         let Setup { host, library, root } = self;
         drop((host, library));
         Setup::over(root)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.root.path().join("in").join(format!("{name}.wasm"))
     }
 
-    fn drop_in(&self, name: &str, bytes: &[u8]) {
+    pub fn drop_in(&self, name: &str, bytes: &[u8]) {
         fs::write(self.path(name), bytes).unwrap();
     }
 
     /// Lets the library and then the driver take what is there.
-    fn take(&mut self) {
+    pub fn take(&mut self) {
         self.library.rescan();
         assert!(self.library.settle(PATIENCE));
         self.host.begin_round();
     }
 
-    fn bind(&mut self, name: &str) {
+    pub fn bind(&mut self, name: &str) {
         self.library.bind(Slot::Scoring, Some(Binding::to(name)));
         self.take();
     }
 
     /// What the policy in force scores a worker.
-    fn score(&mut self) -> f64 {
+    pub fn score(&mut self) -> f64 {
         let mut scores = Vec::new();
         for _ in 0..4 {
             let columns = vec![vec![0.25]; self.host.scoring().needs_worker.len()];
@@ -85,16 +85,16 @@ impl Setup {
         panic!("no rung answered");
     }
 
-    fn status(&self) -> LibraryStatus {
+    pub fn status(&self) -> LibraryStatus {
         self.library.status()
     }
 
-    fn slot(&self) -> SlotStatus {
+    pub fn slot(&self) -> SlotStatus {
         self.status().slots.into_iter().find(|it| it.slot == Slot::Scoring).unwrap()
     }
 }
 
-fn constant(score: f64) -> Vec<u8> {
+pub fn constant(score: f64) -> Vec<u8> {
     Guest::constant("constant", score).build()
 }
 
@@ -297,7 +297,7 @@ fn a_roll_back_stays_rolled_back_until_the_content_changes() {
     it.drop_in("p", &constant(0.2));
     it.take();
     let rolled_back = it.library.rollback(Slot::Scoring).unwrap();
-    assert_eq!(rolled_back.to_generation, 1);
+    assert_eq!(rolled_back.to_generation, Some(1));
     it.take();
     assert_eq!((it.score(), it.slot().serving.stamp.generation), (0.1, 1));
     assert!(it.slot().warning.unwrap().contains("was rolled back"));
@@ -360,8 +360,9 @@ fn files_that_no_slot_asks_for_are_tried_and_listed() {
     let listed: Vec<_> =
         status.files.iter().map(|it| (it.component.as_str(), &it.verdict)).collect();
     assert_eq!(listed[0].1.as_ref().unwrap_err().stage, Stage::Format);
-    let (slot, name, _) = listed[1].1.as_ref().unwrap();
-    assert_eq!((listed[1].0, *slot, name.as_str()), ("good", Slot::Queue, "good-queue"));
+    let useful = listed[1].1.as_ref().unwrap();
+    let found = (listed[1].0, useful.slot, useful.name.as_str());
+    assert_eq!(found, ("good", Slot::Queue, "good-queue"));
 }
 
 /// Traps on the load that [`Setup::score`] sends, which no trial call of one row has.

@@ -15,6 +15,34 @@ pub struct PoliciesView {
     pub available: Vec<AvailablePolicy>,
     /// The last refusals, newest first.
     pub refused: Vec<RefusedPolicy>,
+    /// What is wrong with the policies folder, if something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What a policy's file says of where it comes from. Claims: nobody has checked them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProvenanceView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authors: Option<String>,
+    /// An SPDX expression, like `Apache-2.0 OR MIT`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// Where the source code is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub homepage: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Languages and tools, like `rustc 1.95.0`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub made_with: Vec<String>,
 }
 
 /// The policy that serves a slot.
@@ -48,8 +76,19 @@ pub struct PolicyView {
     pub p99_us: Option<f64>,
     /// When it began to serve.
     pub since: Timestamp,
-    /// Where it came from: a file, `standard`, `native`.
+    /// Where it came from: a file, `standard`, `native`, `uploaded`.
     pub source: String,
+    /// What the configuration binds to the slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<String>,
+    /// What was chosen by hand instead; until the slot's configuration changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<String>,
+    /// Contents refused for this slot since the host was started.
+    #[serde(default)]
+    pub refusals: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Box<ProvenanceView>>,
     /// What is wrong, if something is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -84,6 +123,8 @@ pub struct AvailablePolicy {
     pub slot: WireSlot,
     pub digest: String,
     pub source: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Box<ProvenanceView>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 //! Host and Origin headers, so that no web page reaches it, and the announced type and length.
 
 use super::answer::Failure;
-use super::{BODY_MAX, SUBMISSION_MAX};
+use super::{BODY_MAX, POLICY_MAX, SUBMISSION_MAX};
 use crate::config::AuthSection;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -86,7 +86,7 @@ impl Guard {
         self.check_host(headers)?;
         self.check_role(required_role(method, path), headers)?;
         check_content_type(method, path, headers)?;
-        check_length(path, headers)
+        check_length(method, path, headers)
     }
 
     fn check_role(&self, required: Role, headers: &HeaderMap) -> Result<(), Problem> {
@@ -174,6 +174,25 @@ fn is_loopback_name(host: &str) -> bool {
         || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// The type of a policy that is handed over.
+const WASM_CONTENT_TYPE: &str = "application/wasm";
+
+fn content_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or("").split(';').next().unwrap_or("").trim()
+}
+
+/// Whether the body is a policy.
+pub fn is_wasm(headers: &HeaderMap) -> bool {
+    content_type(headers).eq_ignore_ascii_case(WASM_CONTENT_TYPE)
+}
+
+/// The route that takes policies.
+fn takes_policies(method: &Method, path: &str) -> bool {
+    let slot = path.strip_prefix("/v1/policies/");
+    *method == Method::PUT && slot.is_some_and(|slot| !slot.contains('/'))
+}
+
 /// Types that a plain form of a web page cannot send.
 fn check_content_type(method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
     if *method == Method::GET || *method == Method::HEAD {
@@ -181,9 +200,9 @@ fn check_content_type(method: &Method, path: &str, headers: &HeaderMap) -> Resul
     }
     let is_log = path.starts_with("/v1/workers/") && path.ends_with("/log");
     let expected = if is_log { LOG_CONTENT_TYPE } else { "application/json" };
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let found = value.unwrap_or("").split(';').next().unwrap_or("").trim();
-    if found.eq_ignore_ascii_case(expected) {
+    let found = content_type(headers);
+    let is_policy = is_wasm(headers) && takes_policies(method, path);
+    if found.eq_ignore_ascii_case(expected) || is_policy {
         return Ok(());
     }
     let detail = format!("the content type is {found:?}, this route takes {expected}");
@@ -194,11 +213,16 @@ fn check_content_type(method: &Method, path: &str, headers: &HeaderMap) -> Resul
 
 /// A body that is announced as too long is refused before it is sent; others are cut off by the
 /// routes.
-fn check_length(path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+fn check_length(method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let Some(length) = length.and_then(|length| length.parse::<u64>().ok()) else { return Ok(()) };
     let is_submission = matches!(path, "/v1/jobs" | "/v1/tasks");
-    let max = if is_submission { SUBMISSION_MAX } else { BODY_MAX } as u64;
+    let is_policy = is_wasm(headers) && takes_policies(method, path);
+    let max = match (is_submission, is_policy) {
+        (true, _) => SUBMISSION_MAX,
+        (false, true) => POLICY_MAX,
+        (false, false) => BODY_MAX,
+    } as u64;
     if length <= max {
         return Ok(());
     }

@@ -1,10 +1,12 @@
-//! Policies: what serves each slot, another choice, back to the one before.
+//! Policies: what serves each slot, another choice or a policy handed over, back to the one before.
 
 use super::App;
 use super::answer::{Answered, Failure, ok};
-use super::body::JsonBody;
+use super::body::{RawBody, off_thread};
+use super::guard::is_wasm;
 use super::query::{NoQuery, Query};
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use pointsman_protocol::api::PoliciesView;
 use pointsman_protocol::problem::Problem;
 use pointsman_scheduler::Slot;
@@ -29,16 +31,51 @@ pub async fn list(State(app): State<App>, query: Query) -> Answered<PoliciesView
     ok(app.policies.view())
 }
 
+/// A name in JSON, or a policy itself, whose name is a parameter.
 pub async fn bind(
     State(app): State<App>,
-    Path(name): Path<String>,
-    _: NoQuery,
-    JsonBody(binding): JsonBody<Binding>,
+    Path(slot_name): Path<String>,
+    mut query: Query,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
 ) -> Answered<PoliciesView> {
-    let slot = slot(&name)?;
-    app.policies.choose(slot, binding.component).await.map_err(Failure)?;
+    let slot = slot(&slot_name)?;
+    let done = if is_wasm(&headers) {
+        let name = query.take("name").unwrap_or_default();
+        query.finish()?;
+        check_name(&name)?;
+        app.policies.upload(slot, name, body).await
+    } else {
+        query.finish()?;
+        let parsed = off_thread(body, |bytes| serde_json::from_slice::<Binding>(bytes)).await?;
+        let binding = parsed.map_err(|error| {
+            Failure(Problem::new(422, "bad_body", format!("the body cannot be read: {error}")))
+        })?;
+        app.policies.choose(slot, binding.component).await
+    };
+    done.map_err(Failure)?;
     app.driver.after_round().await?;
     ok(app.policies.view())
+}
+
+/// Characters of a policy's name at most.
+const NAME_MAX: usize = 100;
+
+/// As a file in the folder could be named.
+fn check_name(name: &str) -> Result<(), Failure> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_name = !name.is_empty()
+        && name.len() <= NAME_MAX
+        && !name.starts_with('.')
+        && name.chars().all(is_plain);
+    if is_name {
+        return Ok(());
+    }
+    let problem = format!(
+        "{name:?} is no policy name; write up to {NAME_MAX} letters, digits, '-', '_', '.', like \
+         ?name=my-policy"
+    );
+    Err(Failure(Problem::bad_parameter("name", problem)))
 }
 
 pub async fn roll_back(

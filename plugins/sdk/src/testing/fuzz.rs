@@ -1,12 +1,12 @@
 //! One fuzzer per slot: what is checked of each answer.
 
 use super::input::{Input, Shape};
-use super::manifest::{self, Slot, assert_columns_known, promises};
+use super::manifest::{self, Slot, assert_columns_known, assert_forecast_columns_known, promises};
 use super::search::search;
 use crate::about::About;
-use crate::columns::NoColumns;
+use crate::columns::{Forecast, NoColumns};
 use crate::glue;
-use crate::policy::{Action, Proposal, Queue, Rescheduling, Scoring};
+use crate::policy::{Action, Forecasting, Proposal, Queue, Rescheduling, Scoring};
 
 /// Calls a policy with what a host may send at worst, some hundred batches of it: none and ten thousand
 /// rows, missing, huge and negative values, every combination of them for few columns. Fails if
@@ -111,6 +111,31 @@ pub fn fuzz_rescheduling<P: Rescheduling>(policy: &P) {
             if let Some((row, _)) = first_difference(&proposals, &again) {
                 return Err(format!("the proposal for task {row} changes; {KEEPS}"));
             }
+        }
+        Ok(())
+    });
+}
+
+/// As [`fuzz_scoring`], for forecasts: they are finite and do not depend on the other rows.
+///
+/// # Panics
+/// As [`fuzz_scoring`].
+#[track_caller]
+pub fn fuzz_forecasting<P: Forecasting>(policy: &P) {
+    check_about(Slot::Forecasting, || policy.about());
+    assert_forecast_columns_known::<P::Worker, P::Forecast>();
+    search::<NoColumns, P::Worker>(Shape::Forecasting, |input| {
+        let forecast = |input: &Input| glue::forecast(policy, &input.workers.columns);
+        let lists = forecast(input);
+        let (again, backwards) = (forecast(input), forecast(&input.backwards()));
+        for (at, (name, list)) in P::Forecast::PROVIDES.iter().zip(&lists).enumerate() {
+            if let Some(row) = list.iter().position(|value| !value.is_finite()) {
+                return Err(format!("{name} of worker {row} is {}, and not finite", list[row]));
+            }
+            let what = format!("{name} of worker");
+            check_same(&what, list, &again[at], KEEPS)?;
+            let backwards: Vec<f64> = backwards[at].iter().rev().copied().collect();
+            check_same(&what, list, &backwards, KEEPS)?;
         }
         Ok(())
     });

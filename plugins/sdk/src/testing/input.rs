@@ -1,5 +1,6 @@
 //! What a fuzzer calls a policy with: values that a host may send at worst, from a seed.
 
+use super::lists;
 use crate::catalogue::{self, Column, Kind, Range};
 use crate::columns::Columns;
 use crate::glue::NO_WORKER;
@@ -21,6 +22,7 @@ pub(super) struct Input {
 pub(super) struct Batch {
     kind: Kind,
     names: &'static [&'static str],
+    widths: &'static [usize],
     pub n_rows: usize,
     pub columns: Vec<Vec<f64>>,
 }
@@ -34,14 +36,18 @@ pub(super) enum Shape {
     Queue,
     /// Tasks, most of them on workers.
     Rescheduling,
+    /// Workers alone.
+    Forecasting,
 }
 
 /// Values that have broken policies: missing, nothing, tiny, huge, negative. There are no infinities:
 /// the host has none to send.
 const HOSTILE: [f64; 9] = [f64::NAN, 0.0, -0.0, 1.0, -1.0, 0.5, f64::MIN_POSITIVE, 1e300, -1e300];
 
-/// The most rows a host sends at once.
+/// The most rows a host sends at once, if they have few lists.
 const MANY: usize = 10_000;
+/// The most numbers a host sends at once; rows of windows have many.
+const MANY_NUMBERS: usize = 1_000_000;
 
 /// Inputs for a policy with these rows: first the special ones, then `n_random` by chance.
 pub(super) fn inputs<Task: Columns, Worker: Columns>(
@@ -52,13 +58,15 @@ pub(super) fn inputs<Task: Columns, Worker: Columns>(
     let mut random = Random(seed);
     // A queue is never asked about nothing.
     let none = if shape == Shape::Queue { 1 } else { 0 };
+    let n_lists: usize = Task::WIDTHS.iter().chain(Worker::WIDTHS).sum();
+    let many = MANY.min(MANY_NUMBERS / n_lists.max(1));
     let special = [
         (none, Taste::Usual),
         (1, Taste::Usual),
         (3, Taste::Missing),
         (3, Taste::Zero),
         (9 * 9 * 9, Taste::Combined),
-        (MANY, Taste::Usual),
+        (many, Taste::Usual),
     ];
     let by_chance =
         (0..n_random).map(|round| (0, if round % 4 == 0 { Taste::Usual } else { Taste::Any }));
@@ -78,6 +86,7 @@ impl Input {
         let (n_tasks, n_workers) = match shape {
             Shape::Scoring => (1, n_rows),
             Shape::Queue => (n_rows, 0),
+            Shape::Forecasting => (0, n_rows),
             // Every fifth waits.
             Shape::Rescheduling => (n_rows, n_rows.div_ceil(2)),
         };
@@ -98,7 +107,7 @@ impl Input {
     /// That answers are given for.
     pub fn n_rows(&self) -> usize {
         match self.shape {
-            Shape::Scoring => self.workers.n_rows,
+            Shape::Scoring | Shape::Forecasting => self.workers.n_rows,
             Shape::Queue | Shape::Rescheduling => self.tasks.n_rows,
         }
     }
@@ -126,7 +135,7 @@ impl Input {
     fn pick(&self, rows: impl Iterator<Item = usize> + Clone) -> Input {
         let (mut tasks, mut workers) = (None, None);
         match self.shape {
-            Shape::Scoring => workers = Some(self.workers.pick(rows.clone())),
+            Shape::Scoring | Shape::Forecasting => workers = Some(self.workers.pick(rows.clone())),
             Shape::Queue | Shape::Rescheduling => tasks = Some(self.tasks.pick(rows.clone())),
         }
         Input {
@@ -152,14 +161,16 @@ impl Input {
 
 impl Batch {
     fn of<C: Columns>(kind: Kind, n_rows: usize, taste: Taste, random: &mut Random) -> Batch {
-        let known: Vec<_> = C::NAMES.iter().map(|name| catalogue::find(kind, name)).collect();
+        let measured = |name: &'static str| name.split('@').next().unwrap_or(name);
+        let known: Vec<_> =
+            lists::<C>().map(|name| catalogue::find(kind, measured(name))).collect();
         let mut columns = vec![Vec::with_capacity(n_rows); known.len()];
         for row in 0..n_rows {
             for (at, (values, column)) in columns.iter_mut().zip(&known).enumerate() {
                 values.push(taste.value(row, at, *column, random));
             }
         }
-        Batch { kind, names: C::NAMES, n_rows, columns }
+        Batch { kind, names: C::NAMES, widths: C::WIDTHS, n_rows, columns }
     }
 
     fn pick(&self, rows: impl Iterator<Item = usize> + Clone) -> Batch {
@@ -170,11 +181,14 @@ impl Batch {
 
     /// `cpu-load = 0.5, rtt-ms missing`.
     fn write_row(&self, row: usize, formatter: &mut fmt::Formatter) -> fmt::Result {
-        for (at, (name, column)) in self.names.iter().zip(&self.columns).enumerate() {
+        let mut columns = self.columns.iter();
+        for (at, (name, width)) in self.names.iter().zip(self.widths).enumerate() {
+            let values: Vec<f64> = columns.by_ref().take(*width).map(|list| list[row]).collect();
             let separator = if at == 0 { "" } else { ", " };
-            match column[row] {
-                value if value.is_nan() => write!(formatter, "{separator}{name} missing")?,
-                value => write!(formatter, "{separator}{name} = {value:?}")?,
+            match values[..] {
+                [value] if value.is_nan() => write!(formatter, "{separator}{name} missing")?,
+                [value] => write!(formatter, "{separator}{name} = {value:?}")?,
+                _ => write!(formatter, "{separator}{name} = {values:?}")?,
             }
         }
         Ok(())

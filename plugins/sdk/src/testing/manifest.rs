@@ -2,7 +2,7 @@
 
 use crate::about::About;
 use crate::catalogue::{self, Kind, nearest};
-use crate::columns::Columns;
+use crate::columns::{Columns, Forecast};
 
 /// What a slot's manifest may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +10,7 @@ pub(super) enum Slot {
     Scoring,
     Queue,
     Rescheduling,
+    Forecasting,
 }
 
 impl Slot {
@@ -18,6 +19,7 @@ impl Slot {
             Slot::Scoring => "scoring",
             Slot::Queue => "queue",
             Slot::Rescheduling => "rescheduling",
+            Slot::Forecasting => "forecasting",
         }
     }
 
@@ -28,6 +30,7 @@ impl Slot {
                 &["description", "time-dependent", "interval-ms", "discipline", "group-by"]
             }
             Slot::Rescheduling => &["description", "interval-ms"],
+            Slot::Forecasting => &["description", "horizon-ms", "interval-ms"],
         }
     }
 }
@@ -45,6 +48,20 @@ pub fn assert_columns_known<Task: Columns, Worker: Columns>() {
     let faults = check(Kind::Task, Task::NAMES).chain(check(Kind::Worker, Worker::NAMES));
     let faults: Vec<String> = faults.collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// As [`assert_columns_known`], for a forecasting policy.
+///
+/// # Panics
+/// As [`assert_columns_known`].
+#[track_caller]
+pub fn assert_forecast_columns_known<Worker: Columns, Provided: Forecast>() {
+    let needed = Worker::NAMES.iter().map(|name| catalogue::check_needed_for_forecast(name));
+    let provided = Provided::PROVIDES.iter().map(|name| catalogue::check_forecast(name));
+    let faults: Vec<String> = needed.chain(provided).filter_map(Result::err).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let n_lists: usize = Worker::WIDTHS.iter().sum();
+    assert!(n_lists <= 256, "the columns and windows are {n_lists} lists; 256 are allowed");
 }
 
 /// # Errors
@@ -75,6 +92,13 @@ pub(super) fn check(slot: Slot, about: &About) -> Result<(), String> {
         if key == "interval-ms" && !value.parse().is_ok_and(|ms| (100..=3_600_000).contains(&ms)) {
             return Err(format!("about() has an interval of {value} ms; use 100 to 3600000"));
         }
+        if key == "horizon-ms" && !value.parse().is_ok_and(|ms| (1_000..=86_400_000).contains(&ms))
+        {
+            return Err(format!("about() has a horizon of {value} ms; use 1000 to 86400000"));
+        }
+    }
+    if slot == Slot::Forecasting && !about.properties.iter().any(|(key, _)| key == "horizon-ms") {
+        return Err("about() does not say how far ahead it looks: set horizon_ms".to_owned());
     }
     Ok(())
 }

@@ -24,10 +24,11 @@ use std::marker::PhantomData;
 /// ```
 ///
 /// The first line names columns; each other line is a row: its name and a value per column. `-` and
-/// columns that are not named are missing. `_` may group digits.
+/// columns that are not named are missing. `_` may group digits. A window has a value for all samples,
+/// or one for each, with commas between.
 pub struct Table<C> {
     names: Vec<String>,
-    columns: Vec<Vec<f64>>,
+    lists: Vec<Vec<f64>>,
     row: PhantomData<fn() -> C>,
 }
 
@@ -43,7 +44,7 @@ impl<C: Columns> Table<C> {
             assert_is_column::<C>(column);
         }
         let mut names: Vec<String> = Vec::new();
-        let mut columns = vec![Vec::new(); C::NAMES.len()];
+        let mut lists: Vec<Vec<f64>> = vec![Vec::new(); C::WIDTHS.iter().sum()];
         for line in lines {
             let mut cells = line.split_whitespace();
             let name = cells.next().expect("the line is not blank");
@@ -51,13 +52,18 @@ impl<C: Columns> Table<C> {
             let values: Vec<&str> = cells.collect();
             let (n_values, n_columns) = (values.len(), header.len());
             assert!(n_values == n_columns, "row {name:?}: {n_values} values, {n_columns} columns");
-            for (column, of_column) in C::NAMES.iter().zip(&mut columns) {
-                let cell = header.iter().position(|it| it == column).map(|at| values[at]);
-                of_column.push(cell.map_or(f64::NAN, |cell| number(name, column, cell)));
+            let mut of_row = lists.iter_mut();
+            for (column, width) in C::NAMES.iter().zip(C::WIDTHS) {
+                let cell = header.iter().position(|it| it == column).map_or("-", |at| values[at]);
+                for (value, list) in
+                    numbers(name, column, cell, *width).into_iter().zip(of_row.by_ref())
+                {
+                    list.push(value);
+                }
             }
             names.push(name.to_owned());
         }
-        Table { names, columns, row: PhantomData }
+        Table { names, lists, row: PhantomData }
     }
 
     /// Of the rows, in order.
@@ -67,7 +73,7 @@ impl<C: Columns> Table<C> {
 
     /// As a policy gets them.
     pub fn rows(&self) -> Rows<'_, C> {
-        Rows::new(&self.columns)
+        Rows::new(&self.lists)
     }
 
     /// # Panics
@@ -76,7 +82,20 @@ impl<C: Columns> Table<C> {
     pub fn row(&self, name: &str) -> C {
         let index = self.names.iter().position(|it| it == name);
         let Some(index) = index else { panic!("no row is named {name:?}") };
-        C::read(|column| self.columns[column][index])
+        C::read(|list| self.lists[list][index])
+    }
+}
+
+/// One for each of the column's lists.
+#[track_caller]
+fn numbers(row: &str, column: &str, cell: &str, width: usize) -> Vec<f64> {
+    let numbers: Vec<f64> = cell.split(',').map(|cell| number(row, column, cell)).collect();
+    match numbers.len() {
+        1 => vec![numbers[0]; width],
+        n => {
+            assert!(n == width, "row {row:?}, column `{column}`: {n} values, not {width} or one");
+            numbers
+        }
     }
 }
 

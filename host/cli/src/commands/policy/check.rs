@@ -4,7 +4,7 @@ use super::subject::{SubjectArgs, inspector};
 use crate::exit::{Exit, Failure};
 use crate::output::{Colour, Output};
 use crate::shown;
-use pointsman_policy::{Inspected, Limits, Metering};
+use pointsman_policy::{Inspected, Limits, Metering, NO_HISTORY, World};
 use serde_json::{Value, json};
 
 const AFTER_HELP: &str = "\
@@ -43,7 +43,8 @@ pub fn to_json(inspected: &Inspected, file: &str) -> Value {
     json!({
         "verdict": "accepted",
         "file": file,
-        "slot": inspected.slot.name(),
+        "slot": inspected.world.name(),
+        "can_serve": inspected.world.slot().is_some(),
         "name": inspected.name,
         "version": inspected.version,
         "digest": inspected.digest.to_string(),
@@ -52,6 +53,7 @@ pub fn to_json(inspected: &Inspected, file: &str) -> Value {
         "guest": guest(inspected),
         "needs_worker": inspected.needs_worker,
         "needs_task": inspected.needs_task,
+        "exports": inspected.interfaces,
         "provides": inspected.provides,
         "node_local": inspected.node_local,
         "properties": properties,
@@ -71,7 +73,12 @@ pub fn to_json(inspected: &Inspected, file: &str) -> Value {
 
 fn tell(inspected: &Inspected, file: &str, output: Output) {
     let verdict = output.paint(Colour::Green, "accepted");
-    output.line(format!("{verdict} {file} can serve the slot {}", inspected.slot.name()));
+    let world = inspected.world;
+    let what = match world.slot() {
+        Some(slot) => format!("can serve the slot {}", slot.name()),
+        None => format!("is a {} policy", world.name()),
+    };
+    output.line(format!("{verdict} {file} {what}"));
     let fact = |name: &str, value: &str| output.line(format!("  {name:<13} {value}"));
     fact("name", format!("{} {}", inspected.name, inspected.version).trim_end());
     for (key, value) in &inspected.properties {
@@ -79,10 +86,13 @@ fn tell(inspected: &Inspected, file: &str, output: Output) {
     }
     fact("digest", &inspected.digest.to_string());
     fact("contract", &inspected.contract);
-    fact("provides", &list(&inspected.provides));
+    fact("exports", &list(&inspected.interfaces));
+    if !inspected.provides.is_empty() {
+        fact("provides", &list(&inspected.provides));
+    }
     fact("needs worker", &list(&inspected.needs_worker));
     fact("needs task", &list(&inspected.needs_task));
-    if inspected.slot == pointsman_scheduler::Slot::Scoring {
+    if world == World::Scoring {
         let yes = "yes: after a change only that worker is scored again";
         let no = "no: every candidate is scored for every task";
         fact("node-local", if inspected.node_local { yes } else { no });
@@ -113,6 +123,9 @@ fn tell(inspected: &Inspected, file: &str, output: Output) {
     }
     if !provenance.made_with.is_empty() {
         fact("made with", &provenance.made_with.join(", "));
+    }
+    if world == World::Forecasting {
+        output.line(format!("{}: {NO_HISTORY}", output.paint(Colour::Yellow, "not yet")));
     }
 }
 

@@ -3,9 +3,7 @@
 use crate::exit::{BadInput, Exit, Failure};
 use crate::output::{Colour, Output};
 use anyhow::{Context, anyhow};
-use pointsman_policy::{Digest, Inspector, LimitsByKind, MAX_FILE, Refusal, Subject};
-use pointsman_protocol::api::WireSlot;
-use pointsman_scheduler::Slot;
+use pointsman_policy::{Digest, Inspector, LimitsByKind, MAX_FILE, Refusal, Subject, World};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -13,9 +11,9 @@ use std::path::{Path, PathBuf};
 pub struct SubjectArgs {
     /// A component, or a core module as cargo builds it
     file: PathBuf,
-    /// scoring, queue or rescheduling [default: the one that it is made for]
-    #[arg(long)]
-    slot: Option<WireSlot>,
+    /// scoring, queue, rescheduling or forecasting [default: the one that it is made for]
+    #[arg(long, value_name = "SLOT", value_parser = parse_world)]
+    slot: Option<World>,
     /// What `configure` is handed: JSON like {"far_ms":50}, TOML like "far_ms = 50", or a file that
     /// ends in .json or .toml [default: nothing]
     #[arg(long, value_name = "CONFIG")]
@@ -31,8 +29,13 @@ pub struct Loaded {
     path: PathBuf,
     bytes: Vec<u8>,
     config: String,
-    slot: Option<Slot>,
+    world: Option<World>,
     wasi_traps: bool,
+}
+
+fn parse_world(text: &str) -> Result<World, String> {
+    let names = || World::ALL.map(World::name).join(", ");
+    World::find(text).ok_or_else(|| format!("there is no slot {text:?}; there are {}", names()))
 }
 
 impl SubjectArgs {
@@ -49,15 +52,14 @@ impl SubjectArgs {
             std::fs::read(&path).with_context(cannot).bad_input()?
         };
         let config = self.config.as_deref().map_or_else(|| Ok("{}".to_owned()), config_json)?;
-        let slot = self.slot.map(Slot::from);
-        Ok(Loaded { path, bytes, config, slot, wasi_traps: self.wasi_trap })
+        Ok(Loaded { path, bytes, config, world: self.slot, wasi_traps: self.wasi_trap })
     }
 }
 
 impl Loaded {
     pub fn subject(&self) -> Subject<'_> {
-        let Loaded { bytes, config, slot, wasi_traps, .. } = self;
-        Subject { bytes, slot: *slot, config, wasi_traps: *wasi_traps }
+        let Loaded { bytes, config, world, wasi_traps, .. } = self;
+        Subject { bytes, world: *world, config, wasi_traps: *wasi_traps }
     }
 
     pub fn shown(&self) -> String {

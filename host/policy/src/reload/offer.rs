@@ -1,0 +1,137 @@
+//! What lies under the name that a slot wishes for.
+
+use super::Files;
+use crate::admission::{Refusal, Stage};
+use crate::folder::Content;
+use crate::generation::{Digest, Origin};
+use crate::host::{native_named, unknown_policy};
+use crate::library::{Binding, Library, Work};
+use pointsman_scheduler::Slot;
+use std::sync::Arc;
+
+/// What a slot is to be served by.
+#[derive(Clone)]
+pub(super) struct Wish {
+    pub component: String,
+    pub config: String,
+    pub binding: Binding,
+    /// Handed over by hand, instead of what lies under the name.
+    pub upload: Option<Digest>,
+}
+
+/// Something that can be admitted.
+pub(super) enum Offer {
+    Guest(Offered),
+    Native,
+}
+
+#[derive(Clone)]
+pub(super) struct Offered {
+    pub digest: Digest,
+    pub origin: Origin,
+    /// None: to be read from its file.
+    pub content: Option<Content>,
+    /// What is to be told of it while it serves.
+    pub warning: Option<String>,
+}
+
+impl Offered {
+    pub fn whole(content: Content, origin: Origin) -> Offered {
+        Offered { digest: content.digest, origin, content: Some(content), warning: None }
+    }
+}
+
+impl Wish {
+    /// The content that was pinned is another. A policy chosen under another name than the bound
+    /// one is not pinned.
+    pub fn check_pin(&self, digest: Digest) -> Result<(), Refusal> {
+        let pin = self.binding.sha256.filter(|_| self.component == self.binding.component);
+        match pin {
+            Some(pin) if pin != digest => {
+                let reason = format!(
+                    "its content is not the pinned one: sha256 is expected to be {pin}, found is \
+                     {digest}"
+                );
+                Err(Refusal::new(Stage::Pin, reason))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Library {
+    /// What a slot wishes for: what was handed over; else a file; else what served from it when it
+    /// was there; else a standard policy, what was kept, a native one.
+    pub(super) fn offer(&self, slot: Slot, wish: &Wish, files: &Files) -> Result<Offer, Refusal> {
+        let name = &wish.component;
+        let mut work = self.work();
+        if let Some(digest) = wish.upload {
+            let content = self.content(slot, &mut work, digest).ok_or_else(|| {
+                Refusal::new(Stage::Read, "its content is gone; hand it over again")
+            })?;
+            return Ok(Offer::Guest(Offered::whole(content, Origin::Uploaded)));
+        }
+        if let Some(found) = files.get(name) {
+            let digest = found.digest.clone()?;
+            let origin = Origin::File(found.path.clone());
+            return Ok(Offer::Guest(Offered { digest, origin, content: None, warning: None }));
+        }
+        if let Some(offered) = self.vanished(slot, name, &mut work) {
+            return Ok(Offer::Guest(offered));
+        }
+        if let Some(content) = self.standard(slot, name) {
+            return Ok(Offer::Guest(Offered::whole(content, Origin::Standard)));
+        }
+        let kept = work.memory.slot(slot).kept.iter().find(|it| it.component == *name);
+        if let Some(digest) = kept.map(|kept| kept.digest)
+            && let Some(content) = self.content(slot, &mut work, digest)
+        {
+            let warning = format!(
+                "there is no {name}.wasm in the folder; the content accepted last goes on serving"
+            );
+            let offered = Offered::whole(content, Origin::Kept);
+            return Ok(Offer::Guest(Offered { warning: Some(warning), ..offered }));
+        }
+        if native_named(slot, name, 0).is_some() {
+            return Ok(Offer::Native);
+        }
+        Err(unknown_policy(slot, name, &self.names(slot, &work)))
+    }
+
+    /// What served from a file that is gone.
+    fn vanished(&self, slot: Slot, name: &str, work: &mut Work) -> Option<Offered> {
+        let digest = work.memory.slot(slot).file(name)?.digest;
+        let content = self.content(slot, work, digest)?;
+        let is_standard = self.standard(slot, name).is_some();
+        let installed = work.slot(slot).installed.as_ref();
+        let origin = installed.map(|it| it.origin.clone());
+        let origin = origin.filter(|it| matches!(it, Origin::File(_))).unwrap_or(Origin::Kept);
+        let gone = match &origin {
+            Origin::File(path) => path.display().to_string(),
+            _ => format!("{name}.wasm"),
+        };
+        let otherwise = if is_standard {
+            format!(", or `pointsman policy use {} {name}` asks for the standard one", slot.name())
+        } else {
+            String::new()
+        };
+        let warning = format!(
+            "{gone} is gone; its last content goes on serving until the file is back, the slot is \
+             bound to another policy{otherwise}"
+        );
+        Some(Offered { warning: Some(warning), ..Offered::whole(content, origin) })
+    }
+
+    /// The standard policy of that name.
+    pub(super) fn standard(&self, slot: Slot, name: &str) -> Option<Content> {
+        let standard = self.standard.iter().find(|it| it.name == name && it.slot == slot)?;
+        let bytes: Arc<[u8]> = Arc::from(&*standard.bytes);
+        Some(Content { digest: Digest::of(&bytes), bytes })
+    }
+
+    /// Accepted content, from memory or from where it is kept.
+    fn content(&self, slot: Slot, work: &mut Work, digest: Digest) -> Option<Content> {
+        let installed = work.slot(slot).installed.as_ref().and_then(|it| it.bytes.clone());
+        installed.filter(|it| it.digest == digest).or_else(|| self.kept.read(digest))
+    }
+}

@@ -1,0 +1,92 @@
+//! Files of the folder that no slot asks for: each content is tried once, and listed.
+
+use super::{Files, Reloader};
+use crate::admission::{Candidate, Refusal};
+use crate::folder::{self, Content, Found};
+use crate::generation::Digest;
+use crate::library::Library;
+use crate::provenance::Provenance;
+use crate::status::Useful;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// What a file that is bound to no slot is good for.
+#[derive(Debug, Clone)]
+pub(crate) struct FileVerdict {
+    pub component: String,
+    pub path: PathBuf,
+    pub digest: Option<Digest>,
+    pub verdict: Result<Useful, Refusal>,
+    /// When it was looked at.
+    pub at: SystemTime,
+}
+
+/// A verdict, and when it was found.
+pub(super) type Dated = (Result<Useful, Refusal>, SystemTime);
+
+impl Reloader {
+    /// Tries them without configuration.
+    pub(super) fn look_at_others(&mut self, files: &Files, wished: &BTreeSet<String>, asked: u64) {
+        let mut listed = Vec::new();
+        for (component, found) in files {
+            if wished.contains(component) {
+                continue;
+            }
+            // Newer requests go first; the next pass looks at the rest.
+            if self.library.work().requested > asked {
+                return;
+            }
+            listed.push(self.look_at_other(component, found));
+        }
+        self.verdicts.retain(|digest, _| listed.iter().any(|it| it.digest == Some(*digest)));
+        self.library.work().files = listed;
+    }
+
+    fn look_at_other(&mut self, component: &str, found: &Found) -> FileVerdict {
+        let known = found.digest.as_ref().ok().and_then(|digest| self.verdicts.get(digest));
+        let (digest, (verdict, at)) = match (known, &found.digest) {
+            (Some(known), digest) => (digest.as_ref().ok().copied(), known.clone()),
+            (None, Err(refusal)) => (None, (Err(refusal.clone()), SystemTime::now())),
+            (None, Ok(_)) => self.try_other(component, &found.path),
+        };
+        let (component, path) = (component.to_owned(), found.path.clone());
+        FileVerdict { component, path, digest, verdict, at }
+    }
+
+    fn try_other(&mut self, component: &str, path: &Path) -> (Option<Digest>, Dated) {
+        let content = match folder::read(path) {
+            Ok(content) => content,
+            Err(refusal) => return (None, (Err(refusal), SystemTime::now())),
+        };
+        // Not that of the scan: the file may be being written.
+        let digest = content.digest;
+        let verdict = try_content(&self.library, component, &content);
+        match &verdict {
+            Ok(useful) => tracing::info!(%digest, "{component} could serve {}", useful.slot.name()),
+            Err(refusal) => tracing::warn!(%digest, "policy {component} is {refusal}"),
+        }
+        let verdict = (verdict, SystemTime::now());
+        self.verdicts.insert(digest, verdict.clone());
+        (Some(digest), verdict)
+    }
+}
+
+fn try_content(library: &Library, component: &str, content: &Content) -> Result<Useful, Refusal> {
+    let slot = library.admission.find_slot(&content.bytes)?;
+    let candidate = Candidate {
+        bytes: &content.bytes,
+        component,
+        world: slot.into(),
+        config: "{}",
+        limits: None,
+        wasi_traps: false,
+    };
+    let admitted = library.admission.admit(&candidate, &library.cache.for_visitors())?;
+    Ok(Useful {
+        slot,
+        name: admitted.manifest.name,
+        version: admitted.manifest.version,
+        provenance: Provenance::of(&content.bytes),
+    })
+}
