@@ -53,6 +53,21 @@ pub enum EventBody {
         worker: WorkerId,
         state: WireWorkerState,
     },
+    /// A worker that failed one attempt after the other gets no work until then; without `until` it
+    /// gets work again.
+    WorkerQuarantined {
+        #[serde(with = "text")]
+        worker: WorkerId,
+        n_failures: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// So many workers fell silent at once that none is given up before then.
+    LossesHeld {
+        n_silent: u32,
+        n_workers: u32,
+        until: Timestamp,
+    },
     Queue {
         queue: QueueView,
     },
@@ -172,6 +187,18 @@ impl From<&Notice> for EventBody {
             Notice::WorkerState { worker, state } => {
                 EventBody::WorkerState { worker: *worker, state: (*state).into() }
             }
+            Notice::WorkerQuarantined { worker, n_failures, until } => {
+                EventBody::WorkerQuarantined {
+                    worker: *worker,
+                    n_failures: *n_failures,
+                    until: until.map(Timestamp),
+                }
+            }
+            Notice::LossesHeld { n_silent, n_workers, until } => EventBody::LossesHeld {
+                n_silent: *n_silent,
+                n_workers: *n_workers,
+                until: Timestamp(*until),
+            },
             Notice::Feedback { attempt, feedback } => EventBody::Feedback {
                 task: attempt.task,
                 attempt: attempt.attempt,

@@ -238,6 +238,7 @@ fn an_explanation_shows_both_numbers_of_what_does_not_fit() {
         fits,
         Verdict::NotLive,
         Verdict::Draining,
+        Verdict::Quarantined { until: seconds(60) },
         Verdict::MissingLabels { missing: vec![("zone".into(), "a".into())] },
         Verdict::TooSmall { capacity: bound },
         Verdict::NoCapacityNow { free: bound },
@@ -267,8 +268,9 @@ fn an_explanation_shows_both_numbers_of_what_does_not_fit() {
         texts,
         [
             "it would fit, with score 0.500",
-            "the worker does not answer, or is set aside",
+            "the worker does not answer",
             "the worker takes no new work",
+            "the worker failed one attempt after the other and gets no work until 1970-01-01T00:01:00.000Z",
             "the worker lacks zone=a",
             "even empty, the worker has only cpu 0.5, memory 8GB, gpu 0.25",
             "only cpu 0.5, memory 8GB, gpu 0.25 is free now",

@@ -91,6 +91,7 @@ impl Scheduler {
             let name = self.task(id).spec.name.clone();
             self.run_times.note(name, ran);
         }
+        self.judge_worker(report, effects);
         self.end_attempt(id, report.failure.clone(), effects);
     }
 

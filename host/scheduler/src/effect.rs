@@ -8,6 +8,7 @@ use crate::policies::Slot;
 use crate::record::{Record, TaskState, WorkerState};
 use crate::resources::Devices;
 use crate::spec::TaskSpec;
+use crate::time::Time;
 use std::sync::Arc;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +58,19 @@ pub enum Notice {
     WorkerState {
         worker: WorkerId,
         state: WorkerState,
+    },
+    /// So many workers fell silent at once that none is given up before `until`; rather the host is
+    /// cut off.
+    LossesHeld {
+        n_silent: u32,
+        n_workers: u32,
+        until: Time,
+    },
+    /// A worker that failed one attempt after the other gets no work until then; None: again it does.
+    WorkerQuarantined {
+        worker: WorkerId,
+        n_failures: u32,
+        until: Option<Time>,
     },
     Feedback {
         attempt: AttemptRef,

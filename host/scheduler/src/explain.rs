@@ -97,6 +97,10 @@ pub enum Verdict {
     },
     NotLive,
     Draining,
+    /// Set aside after failing one attempt after the other.
+    Quarantined {
+        until: Time,
+    },
     MissingLabels {
         missing: Vec<(String, String)>,
     },

@@ -1,4 +1,4 @@
-//! Workers come, report, fall silent and return.
+//! Workers come, report, drain and return.
 
 use crate::effect::{Answer, Effect, Notice, Refusal, Stop, StopReason};
 use crate::event::{Registration, SyncReport};
@@ -6,8 +6,6 @@ use crate::history::History;
 use crate::ids::{AttemptRef, RequestId, TaskId, WorkerId};
 use crate::record::{Failure, Record, WorkerRecord, WorkerState};
 use crate::scheduler::Scheduler;
-use crate::time::Time;
-use crate::timers::Timer;
 use crate::worker::{Worker, WorkerIdx};
 use rustc_hash::FxHashSet;
 
@@ -106,6 +104,9 @@ impl Scheduler {
             }
         }
         let is_new_life = self.workers.get(idx).life.is_some_and(|it| it != registration.life);
+        if is_new_life {
+            self.clear_quarantine(idx, effects);
+        }
         let capacity_changed = self.workers.get(idx).record.capacity != registration.capacity;
         let worker = self.workers.change(idx);
         let old = worker.record.clone();
@@ -290,51 +291,6 @@ impl Scheduler {
         effects.push(Effect::Publish(Notice::WorkerState { worker: id, state }));
     }
 
-    pub(crate) fn arm_check(&mut self, idx: WorkerIdx) {
-        let at = self.workers.get(idx).last_seen.after(self.settings.heartbeat.suspect_after);
-        self.arm_check_at(idx, at);
-    }
-
-    fn arm_check_at(&mut self, idx: WorkerIdx, at: Time) {
-        self.workers.get_mut(idx).check_at = at;
-        self.timers.arm(at, Timer::WorkerCheck(idx));
-    }
-
-    /// The timer of a worker fired: it may have been silent for too long.
-    pub(crate) fn check_worker(
-        &mut self,
-        armed_for: Time,
-        idx: WorkerIdx,
-        effects: &mut Vec<Effect>,
-    ) {
-        let heartbeat = &self.settings.heartbeat;
-        let (suspect_after, lost_after) = (heartbeat.suspect_after, heartbeat.lost_after);
-        let worker = self.workers.get(idx);
-        let seen = worker.last_seen;
-        if worker.state == WorkerState::Lost || worker.check_at != armed_for {
-            return;
-        }
-        if seen.after(lost_after) <= self.now {
-            self.lose_worker(idx, effects);
-        } else if seen.after(suspect_after) <= self.now {
-            if worker.state == WorkerState::Live {
-                self.set_worker_state(idx, WorkerState::Suspect, effects);
-            }
-            self.arm_check_at(idx, seen.after(lost_after));
-        } else {
-            self.arm_check_at(idx, seen.after(suspect_after));
-        }
-    }
-
-    fn lose_worker(&mut self, idx: WorkerIdx, effects: &mut Vec<Effect>) {
-        self.set_worker_state(idx, WorkerState::Lost, effects);
-        self.workers.change(idx).life = None;
-        for id in self.workers.get(idx).holds.clone() {
-            self.end_attempt(id, Some(Failure::WorkerLost), effects);
-        }
-        self.reopen_waiting();
-    }
-
     pub(crate) fn handle_drain(
         &mut self,
         request: RequestId,
@@ -355,17 +311,12 @@ impl Scheduler {
                     (WorkerState::Draining | WorkerState::Lost, true)
                     | (WorkerState::Live | WorkerState::Suspect | WorkerState::Lost, false) => {}
                 }
+                if !draining {
+                    self.clear_quarantine(idx, effects);
+                }
                 Answer::WorkerDraining
             }
         };
         effects.push(Effect::Answer { request, answer });
-    }
-
-    /// The host itself was away (paused, asleep, starved): nobody's silence counts.
-    pub(crate) fn grant_new_windows(&mut self) {
-        let now = self.now;
-        for slot in 0..self.workers.iter().count() {
-            self.workers.get_mut(WorkerIdx(slot as u32)).last_seen = now;
-        }
     }
 }

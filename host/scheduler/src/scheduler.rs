@@ -15,6 +15,7 @@ use crate::run_times::RunTimes;
 use crate::scores::Scores;
 use crate::settings::Settings;
 use crate::shares::Shares;
+use crate::silence::Hold;
 use crate::state::{Finished, Job};
 use crate::task::Task;
 use crate::time::Time;
@@ -37,6 +38,8 @@ pub struct Scheduler {
     pub(crate) workers: Workers,
     pub(crate) queues: Queues,
     pub(crate) timers: Timers,
+    /// The last time that losses were held back.
+    pub(crate) hold: Option<Hold>,
     pub(crate) keys: BTreeMap<String, KeyRecord>,
     pub(crate) last_job: u64,
     pub(crate) last_task: u64,
@@ -92,6 +95,7 @@ impl Scheduler {
             workers: Workers::default(),
             queues: Queues::default(),
             timers: Timers::default(),
+            hold: None,
             keys: BTreeMap::new(),
             last_job: 0,
             last_task: 0,
@@ -211,6 +215,7 @@ impl Scheduler {
             match timer {
                 Timer::Backoff(id) => self.end_backoff(id, at),
                 Timer::WorkerCheck(idx) => self.check_worker(at, idx, effects),
+                Timer::EndQuarantine(idx) => self.end_quarantine_at(idx, at, effects),
                 Timer::Unrestrict(idx) => {
                     self.workers.touched.insert(idx);
                 }

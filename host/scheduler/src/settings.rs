@@ -7,6 +7,7 @@ use std::time::Duration;
 pub struct Settings {
     pub heartbeat: Heartbeat,
     pub retry: Retry,
+    pub quarantine: Quarantine,
     /// Queues named here exist; `default` always does. A task may only name an existing queue.
     pub queues: BTreeMap<String, QueueSettings>,
     pub rescheduling: Rescheduling,
@@ -29,6 +30,18 @@ pub struct Retry {
     pub max_worker_losses: u32,
     pub base: Duration,
     pub factor: f64,
+    pub cap: Duration,
+}
+
+/// When a worker is set aside that fails whatever it gets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quarantine {
+    /// Failures in a row; 0: never.
+    pub after: u32,
+    /// From an attempt's start to its failure; slower ones do not count.
+    pub within: Duration,
+    /// For how long the first time; twice as long each time without a success between.
+    pub base: Duration,
     pub cap: Duration,
 }
 
@@ -75,6 +88,12 @@ impl Default for Settings {
                 base: Duration::from_secs(1),
                 factor: 2.0,
                 cap: Duration::from_secs(60),
+            },
+            quarantine: Quarantine {
+                after: 5,
+                within: Duration::from_secs(10),
+                base: Duration::from_secs(60),
+                cap: Duration::from_secs(1800),
             },
             queues: BTreeMap::from([(
                 crate::spec::DEFAULT.to_owned(),

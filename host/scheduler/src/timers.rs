@@ -11,6 +11,8 @@ pub(crate) enum Timer {
     Backoff(TaskId),
     /// A worker's silence may have lasted too long. One per worker, re-armed when it fires.
     WorkerCheck(WorkerIdx),
+    /// A quarantined worker gets work again.
+    EndQuarantine(WorkerIdx),
     /// A worker in the lowest band may take a start again.
     Unrestrict(WorkerIdx),
     /// Ranks that change with time are computed again.

@@ -93,6 +93,8 @@ impl Scheduler {
             .collect();
         if worker.state == WorkerState::Draining {
             Some(Verdict::Draining)
+        } else if let Some(until) = worker.quarantined_until {
+            Some(Verdict::Quarantined { until })
         } else if !worker.is_placeable() {
             Some(Verdict::NotLive)
         } else if !missing.is_empty() {

@@ -40,6 +40,12 @@ pub(crate) struct Worker {
     pub dispatched: f64,
     pub weight: f64,
     pub cost: f64,
+    /// Attempts in a row that failed soon after their start.
+    pub quick_failures: u32,
+    /// Quarantines since the last success.
+    pub n_quarantines: u32,
+    /// Gets no work before this time.
+    pub quarantined_until: Option<Time>,
     /// No start in the lowest band before this time.
     pub restricted_until: Time,
     /// Counts changes of anything a column is computed from.
@@ -73,6 +79,9 @@ impl Worker {
             dispatched: 0.0,
             weight: number("weight").filter(positive).unwrap_or(1.0),
             cost: number("cost").filter(|cost: &f64| cost.is_finite()).unwrap_or(0.0),
+            quick_failures: 0,
+            n_quarantines: 0,
+            quarantined_until: None,
             restricted_until: Time::ZERO,
             version: 0,
             record,
@@ -80,7 +89,7 @@ impl Worker {
     }
 
     pub fn is_placeable(&self) -> bool {
-        self.state == WorkerState::Live && self.life.is_some()
+        self.state == WorkerState::Live && self.life.is_some() && self.quarantined_until.is_none()
     }
 
     pub fn has_labels(&self, requires: &std::collections::BTreeMap<String, String>) -> bool {

@@ -25,7 +25,7 @@ pub struct Config {
     pub server: ServerSection,
     pub auth: AuthSection,
     pub store: StoreBackend,
-    /// `[heartbeat]`, `[retry]`, `[queues]`, `[retention]`, `[rescheduling]`.
+    /// `[heartbeat]`, `[retry]`, `[quarantine]`, `[queues]`, `[retention]`, `[rescheduling]`.
     pub settings: Settings,
     pub policies: PoliciesSection,
     pub worker: WorkerSection,

@@ -64,6 +64,7 @@ pub struct Worker {
     pub state: WorkerState,
     pub measurements: Option<Measurements>,
     pub last_heartbeat: Option<Time>,
+    pub quarantined_until: Option<Time>,
     /// Tasks with a current attempt there.
     pub holds: BTreeSet<TaskId>,
 }
@@ -167,6 +168,7 @@ impl ReadModel {
                         record: record.clone(),
                         measurements: None,
                         last_heartbeat: None,
+                        quarantined_until: None,
                         holds: BTreeSet::new(),
                     };
                     self.workers.insert(record.id, worker);
@@ -258,7 +260,13 @@ impl ReadModel {
                     task.feedback = Some(feedback.clone());
                 }
             }
+            Notice::WorkerQuarantined { worker, until, .. } => {
+                if let Some(worker) = self.workers.get_mut(worker) {
+                    worker.quarantined_until = *until;
+                }
+            }
             Notice::StaleReport { .. }
+            | Notice::LossesHeld { .. }
             | Notice::PolicySwapped(_)
             | Notice::PolicyFailed { .. }
             | Notice::Rescheduling { .. } => {}
@@ -337,6 +345,7 @@ impl ReadModel {
             measurements: worker.measurements,
             silent_for: worker.last_heartbeat.map(|at| now.since(at)),
             n_running: worker.holds.len() as u64,
+            quarantined_until: worker.quarantined_until,
         };
         Some(WorkerView::new(&worker.record, extras))
     }

@@ -21,7 +21,7 @@ enum Action {
         /// Like w2
         id: WorkerId,
     },
-    /// Give it work again
+    /// Give it work again, also if it is quarantined
     Resume {
         /// Like w2
         id: WorkerId,
@@ -64,7 +64,7 @@ async fn list(client: &Client, output: Output) -> Result<Exit, Failure> {
             worker.last_heartbeat_ms_ago.map(|ms| format!("{} ago", shown::span_ms(ms)));
         table.row([
             (Colour::Plain, worker.id.to_string()),
-            (shown::worker_colour(worker.state), worker.state.to_string()),
+            state(worker),
             (Colour::Plain, worker.running.to_string()),
             (Colour::Plain, format!("{} of {}", free.cpu, worker.capacity.cpu)),
             (
@@ -82,4 +82,11 @@ async fn list(client: &Client, output: Output) -> Result<Exit, Failure> {
     }
     output.table(&table);
     Ok(Exit::Ok)
+}
+
+fn state(worker: &WorkerView) -> (Colour, String) {
+    match worker.quarantined_until {
+        Some(_) => (Colour::Red, "quarantined".to_owned()),
+        None => (shown::worker_colour(worker.state), worker.state.to_string()),
+    }
 }

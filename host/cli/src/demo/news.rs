@@ -107,6 +107,8 @@ impl Known {
             | EventBody::Job { .. }
             | EventBody::JobForgotten { .. }
             | EventBody::WorkerForgotten { .. }
+            | EventBody::WorkerQuarantined { .. }
+            | EventBody::LossesHeld { .. }
             | EventBody::Queue { .. }
             | EventBody::Measured { .. }
             | EventBody::Feedback { .. }

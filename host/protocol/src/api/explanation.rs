@@ -6,6 +6,7 @@ use super::reason::ReasonView;
 use super::resources::AmountsView;
 use super::state::WireTaskState;
 use crate::text;
+use crate::timestamp::Timestamp;
 use pointsman_scheduler::explain::{Explanation, Verdict, WorkerVerdict};
 use pointsman_scheduler::ids::{TaskId, WorkerId};
 use serde::{Deserialize, Serialize};
@@ -105,11 +106,18 @@ fn view(verdict: &WorkerVerdict, lookup: &impl Lookup) -> VerdictView {
         }
         Verdict::NotLive => {
             view.verdict = "not_live".into();
-            view.text = "the worker does not answer, or is set aside".to_owned();
+            view.text = "the worker does not answer".to_owned();
         }
         Verdict::Draining => {
             view.verdict = "draining".into();
             view.text = "the worker takes no new work".to_owned();
+        }
+        Verdict::Quarantined { until } => {
+            view.verdict = "quarantined".into();
+            view.text = format!(
+                "the worker failed one attempt after the other and gets no work until {}",
+                Timestamp(*until)
+            );
         }
         Verdict::MissingLabels { missing } => {
             let labels: Vec<String> =

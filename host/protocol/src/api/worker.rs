@@ -3,7 +3,9 @@
 use super::resources::AmountsView;
 use super::state::WireWorkerState;
 use crate::text;
+use crate::timestamp::Timestamp;
 use crate::worker::WireMeasurements;
+use pointsman_scheduler::Time;
 use pointsman_scheduler::event::Measurements;
 use pointsman_scheduler::ids::WorkerId;
 use pointsman_scheduler::record::{WorkerRecord, WorkerState};
@@ -33,6 +35,9 @@ pub struct WorkerView {
     pub last_heartbeat_ms_ago: Option<u64>,
     /// Current attempts, assigned or running.
     pub running: u64,
+    /// It failed one attempt after the other and gets no work before then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined_until: Option<Timestamp>,
 }
 
 /// What is known of a worker apart from its record.
@@ -45,6 +50,7 @@ pub struct WorkerExtras<'a> {
     /// How long ago the last sync came.
     pub silent_for: Option<Duration>,
     pub n_running: u64,
+    pub quarantined_until: Option<Time>,
 }
 
 impl WorkerView {
@@ -60,6 +66,7 @@ impl WorkerView {
             measurements: extras.measurements.unwrap_or_default().into(),
             last_heartbeat_ms_ago: extras.silent_for.map(crate::worker::millis),
             running: extras.n_running,
+            quarantined_until: extras.quarantined_until.map(Timestamp),
         }
     }
 }

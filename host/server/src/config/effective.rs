@@ -44,6 +44,12 @@ impl Config {
                     "cap": format_duration(retry.cap),
                 },
             },
+            "quarantine": {
+                "after": settings.quarantine.after,
+                "within": format_duration(settings.quarantine.within),
+                "base": format_duration(settings.quarantine.base),
+                "cap": format_duration(settings.quarantine.cap),
+            },
             "queues": queues,
             "retention": { "finished": settings.retention_finished },
             "policies": self.show_policies(),

@@ -1,10 +1,12 @@
-//! `[heartbeat]`, `[retry]`, `[queues]`, `[retention]`, `[rescheduling]`: the scheduler's settings.
+//! `[heartbeat]`, `[retry]`, `[quarantine]`, `[queues]`, `[retention]`, `[rescheduling]`: the scheduler's settings.
 
 use super::section::Section;
 use pointsman_protocol::duration::format_duration;
 use pointsman_protocol::name::parse_name;
 use pointsman_scheduler::Settings;
-use pointsman_scheduler::settings::{Discipline, Heartbeat, QueueSettings, Rescheduling, Retry};
+use pointsman_scheduler::settings::{
+    Discipline, Heartbeat, Quarantine, QueueSettings, Rescheduling, Retry,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ pub(super) fn read(root: &mut Section) -> Settings {
     Settings {
         heartbeat: root.with("heartbeat", |it| read_heartbeat(it, &defaults.heartbeat)),
         retry: root.with("retry", |it| read_retry(it, &defaults.retry)),
+        quarantine: root.with("quarantine", |it| read_quarantine(it, &defaults.quarantine)),
         queues: root.with("queues", read_queues),
         rescheduling: root.with("rescheduling", |it| read_rescheduling(it, &defaults.rescheduling)),
         retention_finished: root.with("retention", |it| {
@@ -65,6 +68,23 @@ fn read_retry(section: &mut Section, defaults: &Retry) -> Retry {
         backoff.refuse_relation(["cap", "base"], problem, "raise cap or lower base");
     }
     Retry { max_retries, max_worker_losses: count(losses), base, factor, cap }
+}
+
+fn read_quarantine(section: &mut Section, defaults: &Quarantine) -> Quarantine {
+    let after = section.whole("after", 0..=1000, defaults.after.into());
+    let range = MS..=DAY;
+    let quarantine = Quarantine {
+        after: u32::try_from(after).expect("the range is checked"),
+        within: section.duration("within", range.clone(), defaults.within),
+        base: section.duration("base", range.clone(), defaults.base),
+        cap: section.duration("cap", range, defaults.cap),
+    };
+    if section.is_sound(&["cap", "base"]) && quarantine.cap < quarantine.base {
+        let [cap, base] = [quarantine.cap, quarantine.base].map(format_duration);
+        let problem = format!("cap ({cap}) is shorter than base ({base})");
+        section.refuse_relation(["cap", "base"], problem, "raise cap or lower base");
+    }
+    quarantine
 }
 
 fn read_queues(section: &mut Section) -> BTreeMap<String, QueueSettings> {
