@@ -54,10 +54,19 @@ fn demo(args: &[String]) -> Result<(), String> {
 fn test(args: &[String]) -> Result<(), String> {
     ensure_wasm_target()?;
     if has_nextest() {
-        run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(args))
+        let tests =
+            run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(args));
+        // Which nextest leaves out. Arguments choose among its tests, so then there are no examples.
+        let examples = if args.is_empty() { doc_tests() } else { Ok(()) };
+        tests.and(examples)
     } else {
         run(cargo().args(["test", "--workspace", "--no-fail-fast"]).args(args))
     }
+}
+
+/// The examples of the documentation, the SDK's tutorial among them.
+fn doc_tests() -> Result<(), String> {
+    run(cargo().args(["test", "--workspace", "--doc", "--quiet", "--no-fail-fast"]))
 }
 
 /// Runs one of the measuring programs in release mode.

@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use toolchains::Toolchains;
 
-const SLOTS: [&str; 3] = ["scoring", "queue", "rescheduling"];
+const SLOTS: [&str; 4] = ["scoring", "queue", "rescheduling", "forecasting"];
 
 /// A new project named after its slot.
 fn project(site: &Site, slot: &str, language: &str) -> PathBuf {
@@ -50,14 +50,31 @@ fn check(wasm: &Path, slot: &str, guest: &str) {
     let it: Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!(it["name"], format!("my-{slot}"));
     assert_eq!(it["guest"], guest, "{it}");
+    if slot == "forecasting" {
+        assert_eq!(it["can_serve"], false);
+        assert_eq!(it["provides"], serde_json::json!(["predicted:cpu-used"]));
+        assert_eq!(it["needs_worker"], serde_json::json!(["cpu-used@-9m..0s/1m"]));
+    }
 }
 
 #[test]
 fn no_new_project_in_rust_fails_to_build_or_to_be_admitted() {
     let site = Site::without_host();
     for slot in SLOTS {
-        check(&build_rust(&project(&site, slot, "rust"), slot), slot, "compiled");
+        let wasm = build_rust(&project(&site, slot, "rust"), slot);
+        check(&wasm, slot, "compiled");
+        bench(&wasm, slot);
     }
+}
+
+/// Nothing of its calls fails or costs nothing.
+fn bench(wasm: &Path, slot: &str) {
+    let path = wasm.to_str().unwrap();
+    let ended = pointsman(&["--json", "policy", "bench", "--slot", slot, "--rows", "1,1000", path]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let it: Value = serde_json::from_str(&ended.out).unwrap();
+    let fuel = |row: usize| it["rows"][row]["fuel"].as_u64().unwrap_or_else(|| panic!("{it}"));
+    assert!(fuel(1) > 10 * fuel(0), "{it}");
 }
 
 #[test]

@@ -122,9 +122,9 @@ macro_rules! export_forecasting {
         mod pointsman_component {
             $crate::export_shared!(forecasting, $policy);
 
-            impl exports::pointsman::policy::forecasting::Guest for Component {
+            impl exports::pointsman::policy::forecasting::Guest for PointsmanComponent {
                 fn forecast(workers: Vec<Vec<f64>>) -> Result<Vec<Vec<f64>>, String> {
-                    <Policy as Kept>::with(|policy| glue::forecast(policy, &workers))
+                    <PointsmanPolicy as Kept>::with(|policy| glue::forecast(policy, &workers))
                 }
             }
         }

@@ -4,16 +4,22 @@
 //! ```
 //! use pointsman_policy_sdk::prelude::*;
 //!
-//! columns! {
-//!     /// What this policy looks at.
-//!     pub struct Worker { cpu_load, rtt_ms: Option }
+//! /// What this policy looks at.
+//! #[derive(Columns)]
+//! pub struct Worker {
+//!     cpu_load: f64,
+//!     rtt_ms: Option<f64>,
 //! }
 //!
 //! #[derive(Default, serde::Deserialize)]
 //! #[serde(default, deny_unknown_fields)]
-//! pub struct Config { far_ms: Option<f64> }
+//! pub struct Config {
+//!     far_ms: Option<f64>,
+//! }
 //!
-//! pub struct Nearest { far_ms: f64 }
+//! pub struct Nearest {
+//!     far_ms: f64,
+//! }
 //!
 //! impl Scoring for Nearest {
 //!     type Config = Config;
@@ -38,7 +44,7 @@
 //!
 //! Built with `cargo build --target wasm32-unknown-unknown --release` as a `cdylib`, the `.wasm` file
 //! is dropped into the host's policy folder as it is. Natively the same code is an ordinary library:
-//! its tests need no WebAssembly. See [`testing`].
+//! its tests need no WebAssembly. See [`testing`], and [`tutorial`] for the whole way.
 //!
 //! A policy is a pure function: it has no clock, randomness, files or network, and what it keeps
 //! between two calls is lost whenever the host makes a new instance.
@@ -54,6 +60,8 @@ mod config;
 pub mod catalogue;
 pub mod host;
 pub mod testing;
+#[doc = include_str!("tutorial.md")]
+pub mod tutorial {}
 
 mod export;
 #[doc(hidden)]

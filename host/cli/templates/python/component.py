@@ -14,8 +14,8 @@ def told(error):
     return Err(str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
 
 
-def columns(row):
-    return ",".join(field.replace("_", "-") for field in row._fields)
+def columns(fields):
+    return ",".join(field.replace("_", "-") for field in fields)
 
 
 class Lifecycle(exports.Lifecycle):
@@ -25,9 +25,9 @@ class Lifecycle(exports.Lifecycle):
         except Exception as error:
             raise told(error)
         properties = list(policy.PROPERTIES.items())
-        for key, row in {{needs}}:
-            if row._fields:
-                properties.append((key, columns(row)))
+        for key, fields in {{needs}}:
+            if fields:
+                properties.append((key, columns(fields)))
         return types.Manifest(policy.NAME, policy.VERSION, properties)
 
 

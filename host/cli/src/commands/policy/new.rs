@@ -1,11 +1,11 @@
 //! `pointsman policy new`: a project that builds with the tools of its own language, anywhere.
 
 use super::project::{Language, Project};
+use super::subject::parse_world;
 use crate::exit::{BadInput, Exit, Failure};
 use crate::output::{Colour, Output};
 use anyhow::Context;
-use pointsman_protocol::api::WireSlot;
-use pointsman_scheduler::Slot;
+use pointsman_policy::{NO_HISTORY, World};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// Small letters, digits and '-', beginning with a letter; also the name by which it is put in force
     name: String,
-    /// scoring, queue or rescheduling
-    #[arg(long, default_value = "scoring")]
-    slot: WireSlot,
+    /// scoring, queue, rescheduling or forecasting
+    #[arg(long, default_value = "scoring", value_parser = parse_world)]
+    slot: World,
     #[arg(long, value_enum, default_value_t = Language::Rust)]
     lang: Language,
     /// Where to write it; must be empty or not exist [default: ./NAME]
@@ -33,7 +33,7 @@ pub fn new(args: &Args, output: Output) -> Result<Exit, Failure> {
     check_name(&args.name)?;
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     check_free(&folder)?;
-    let project = Project::of_its_own(&args.name, Slot::from(args.slot), args.lang);
+    let project = Project::of_its_own(&args.name, args.slot, args.lang);
     let files = project.files();
     for (path, content) in &files {
         write(&folder.join(path), content)?;
@@ -66,6 +66,10 @@ fn tell(project: &Project, folder: &str, output: Output) {
         label = "";
     }
     output.line(format!("  check  pointsman policy check {}", project.wasm()));
+    if project.slot.slot().is_none() {
+        output.line(format!("  {}: {NO_HISTORY}", output.paint(Colour::Yellow, "not yet")));
+        return;
+    }
     output.line(format!("  serve  cp {} <policies folder>/{}.wasm", project.wasm(), project.name));
     output.line(format!("         pointsman policy use {slot} {}", project.name));
 }

@@ -1,7 +1,7 @@
 //! The files of a policy project: templates with the project's names put in, and the part of Pointsman's
 //! source tree that it builds from. Writes nothing.
 
-use pointsman_scheduler::Slot;
+use pointsman_policy::{NO_HISTORY, World};
 
 include!(concat!(env!("OUT_DIR"), "/project_files.rs"));
 
@@ -44,7 +44,7 @@ impl Language {
 #[derive(Debug)]
 pub struct Project {
     pub name: String,
-    pub slot: Slot,
+    pub slot: World,
     pub language: Language,
     /// Where `plugins/sdk` and `wit` are, seen from the project.
     source: &'static str,
@@ -60,7 +60,7 @@ impl Project {
     pub const MARK: &str = "<-- change this line";
 
     /// That needs nothing beside it.
-    pub fn of_its_own(name: &str, slot: Slot, language: Language) -> Project {
+    pub fn of_its_own(name: &str, slot: World, language: Language) -> Project {
         let name = name.to_owned();
         let columns = COLUMNS.0;
         Project {
@@ -174,35 +174,24 @@ impl Project {
         (path.to_owned(), content)
     }
 
-    fn names(&self) -> [(&'static str, String); 9] {
-        let has_worker = match self.slot {
-            Slot::Scoring | Slot::Rescheduling => true,
-            Slot::Queue => false,
-        };
-        let pick = |both: &str, task: &str| if has_worker { both } else { task }.to_owned();
-        let (needs, columns) = match self.language {
-            Language::Rust => (String::new(), String::new()),
-            Language::Python => (
-                pick(
-                    r#"[("needs-task", policy.Task), ("needs-worker", policy.Worker)]"#,
-                    r#"[("needs-task", policy.Task)]"#,
-                ),
-                pick("Task` and `Worker", "Task"),
-            ),
-            Language::Javascript => (
-                pick(
-                    r#"[["needs-task", policy.TASK], ["needs-worker", policy.WORKER]]"#,
-                    r#"[["needs-task", policy.TASK]]"#,
-                ),
-                pick("TASK` and `WORKER", "TASK"),
-            ),
-        };
+    fn names(&self) -> [(&'static str, String); 11] {
         let rows = match self.slot {
-            Slot::Scoring => "Worker",
-            Slot::Queue => "Task",
-            Slot::Rescheduling => "Task` and `Worker",
+            World::Scoring | World::Forecasting => "Worker",
+            World::Queue => "Task",
+            World::Rescheduling => "Task` and `Worker",
+        };
+        let spelling = match self.slot {
+            World::Scoring | World::Queue | World::Rescheduling => ", with `_` for `-`",
+            World::Forecasting => "",
+        };
+        let (needs, columns) = match self.language {
+            Language::Rust => ("", ""),
+            Language::Python => self.needs_in_python(),
+            Language::Javascript => self.needs_in_javascript(),
         };
         [
+            // First: it holds names itself.
+            ("serve", self.how_to_serve()),
             ("name", self.name.clone()),
             ("crate", self.name.replace('-', "_")),
             ("slot", self.slot.name().to_owned()),
@@ -210,9 +199,55 @@ impl Project {
             ("wit", self.wit.to_owned()),
             ("catalogue", self.columns.to_owned()),
             ("rows", rows.to_owned()),
-            ("columns", columns),
-            ("needs", needs),
+            ("columns", columns.to_owned()),
+            ("spelling", spelling.to_owned()),
+            ("needs", needs.to_owned()),
         ]
+    }
+
+    /// What component.py tells the host of the needed columns, and where policy.py names them.
+    fn needs_in_python(&self) -> (&'static str, &'static str) {
+        match self.slot {
+            World::Scoring | World::Rescheduling => (
+                r#"[("needs-task", policy.Task._fields), ("needs-worker", policy.Worker._fields)]"#,
+                "Task` and `Worker",
+            ),
+            World::Queue => (r#"[("needs-task", policy.Task._fields)]"#, "Task"),
+            World::Forecasting => {
+                (r#"[("needs-worker", policy.NEEDS), ("provides", policy.PROVIDES)]"#, "NEEDS")
+            }
+        }
+    }
+
+    fn needs_in_javascript(&self) -> (&'static str, &'static str) {
+        match self.slot {
+            World::Scoring | World::Rescheduling => (
+                r#"[["needs-task", policy.TASK], ["needs-worker", policy.WORKER]]"#,
+                "TASK` and `WORKER",
+            ),
+            World::Queue => (r#"[["needs-task", policy.TASK]]"#, "TASK"),
+            World::Forecasting => {
+                (r#"[["needs-worker", policy.NEEDS], ["provides", policy.PROVIDES]]"#, "NEEDS")
+            }
+        }
+    }
+
+    /// What the README says of putting it in force.
+    fn how_to_serve(&self) -> String {
+        if self.slot.slot().is_none() {
+            return format!("It serves nowhere yet: {NO_HISTORY}.");
+        }
+        let wasm = self.wasm();
+        format!(
+            "To put it in force, copy it into the host's policy folder and choose it; nothing \
+             restarts:\n\n\
+             ```\n\
+             cp {wasm} policies/{{{{name}}}}.wasm\n\
+             pointsman policy use {{{{slot}}}} {{{{name}}}}\n\
+             ```\n\n\
+             Copying a newer build over it replaces it between two decisions; `pointsman policy \
+             rollback {{{{slot}}}}`\ngoes back. A file that is refused changes nothing."
+        )
     }
 }
 
@@ -226,7 +261,7 @@ mod tests {
 
     #[test]
     fn no_project_is_without_its_one_marked_line_and_no_name_is_left_open() {
-        for slot in Slot::ALL {
+        for slot in World::ALL {
             for language in LANGUAGES {
                 let project = Project::of_its_own("my-policy", slot, language);
                 let files = project.files();
@@ -246,7 +281,8 @@ mod tests {
     fn no_example_differs_from_what_a_new_project_is() {
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
         let blessed = std::env::var_os("POINTSMAN_BLESS").is_some();
-        let languages = LANGUAGES.into_iter().zip([Slot::Scoring, Slot::Queue, Slot::Rescheduling]);
+        let languages =
+            LANGUAGES.into_iter().zip([World::Scoring, World::Queue, World::Rescheduling]);
         for (language, slot) in languages {
             let project = Project {
                 name: format!("{}-example", language.folder()),

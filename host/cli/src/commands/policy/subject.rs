@@ -33,7 +33,7 @@ pub struct Loaded {
     wasi_traps: bool,
 }
 
-fn parse_world(text: &str) -> Result<World, String> {
+pub fn parse_world(text: &str) -> Result<World, String> {
     let names = || World::ALL.map(World::name).join(", ");
     World::find(text).ok_or_else(|| format!("there is no slot {text:?}; there are {}", names()))
 }
