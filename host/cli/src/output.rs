@@ -2,6 +2,8 @@
 //! terminal shows them.
 
 use crate::exit::Failure;
+use crate::shown;
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
 #[derive(Debug, Clone, Copy)]
@@ -49,9 +51,31 @@ impl Output {
         print("\n");
     }
 
-    /// The host's JSON, one document a line.
+    /// The host's JSON, one document a line. JSON escapes only some of what would reach a terminal.
     pub fn raw(self, json: &str) {
-        self.line(json.trim_end());
+        let json = json.trim_end();
+        // Line ends stand between values: within texts they are escaped already.
+        let is_harmful = |c: char| shown::is_harmful(c) && !matches!(c, '\n' | '\r' | '\t');
+        if !json.contains(is_harmful) {
+            return self.line(json);
+        }
+        let mut escaped = String::with_capacity(json.len() + 64);
+        for c in json.chars() {
+            if is_harmful(c) {
+                let units = c.encode_utf16(&mut [0; 2]).to_vec();
+                escaped.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+            } else {
+                escaped.push(c);
+            }
+        }
+        self.line(escaped);
+    }
+
+    /// What others wrote, below a label, within [`WIDTH`] columns as far as its words allow.
+    pub fn wrapped(self, label: &str, text: &str) {
+        for line in wrap(label, text) {
+            self.line(line);
+        }
     }
 
     pub fn paint(self, colour: Colour, text: &str) -> String {
@@ -76,6 +100,7 @@ impl Output {
                 told.push_str(&cause);
             }
         }
+        let told = shown::harmless(&told);
         let mark = if std::io::stderr().is_terminal() && self.has_colours {
             self.paint(Colour::Red, "error:")
         } else {
@@ -84,6 +109,37 @@ impl Output {
         // Nothing is left to tell it to if this fails.
         let _ = writeln!(std::io::stderr(), "{mark} {told}");
     }
+}
+
+/// Columns of a line for people.
+pub const WIDTH: usize = 100;
+
+/// `text` after `label`, its further lines below its first. Words too long for a line are cut up.
+fn wrap(label: &str, text: &str) -> Vec<String> {
+    let indent = label.chars().count();
+    let room = WIDTH.saturating_sub(indent).max(20);
+    let text = shown::harmless(text);
+    let (mut lines, mut line, mut width) = (Vec::new(), String::new(), 0);
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let chars: Vec<char> = word.chars().collect();
+        for piece in chars.chunks(room) {
+            if width > 0 && width + 1 + piece.len() > room {
+                lines.push(std::mem::take(&mut line));
+                width = 0;
+            }
+            if width > 0 {
+                line.push(' ');
+                width += 1;
+            }
+            line.extend(piece);
+            width += piece.len();
+        }
+    }
+    lines.push(line);
+    let below = " ".repeat(indent);
+    let place =
+        |(at, line): (usize, String)| format!("{}{line}", if at == 0 { label } else { &below });
+    lines.into_iter().enumerate().map(place).collect()
 }
 
 /// A reader that went away (`| head`) ends the command without noise.
@@ -116,7 +172,12 @@ impl Table {
         Table { rows: vec![headings.collect()] }
     }
 
+    /// Cells are plain text, whoever wrote it.
     pub fn row<const N: usize>(&mut self, cells: [(Colour, String); N]) {
+        let cells = cells.map(|(colour, text)| match shown::harmless(&text) {
+            Cow::Borrowed(_) => (colour, text),
+            Cow::Owned(text) => (colour, text),
+        });
         self.rows.push(cells.into());
     }
 
@@ -146,5 +207,34 @@ impl Table {
             text.push('\n');
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_wider_than_people_read_and_no_word_is_lost() {
+        let text = format!("a {} b {}", "x".repeat(250), "words ".repeat(40));
+        let lines = wrap("  why  ", &text);
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:?}");
+        assert!(lines[0].starts_with("  why  a"), "{lines:?}");
+        assert!(lines[1..].iter().all(|line| line.starts_with("       ")), "{lines:?}");
+        let squeeze = |text: &str| text.replace(' ', "");
+        assert_eq!(squeeze(&lines.concat()), squeeze(&format!("why{text}")));
+        assert_eq!(wrap("  why  ", ""), ["  why  "]);
+    }
+
+    #[test]
+    fn no_text_of_others_reaches_the_terminal_as_a_command() {
+        let hostile = "a\x1b[2J\r\n\u{9b}31m\u{202e}b\u{7f}";
+        assert_eq!(wrap("", hostile), ["a\u{FFFD}[2J\u{FFFD}\u{FFFD}\u{FFFD}31m\u{FFFD}b\u{FFFD}"]);
+        let mut table = Table::new(&["NAME"]);
+        table.plain([hostile.to_owned()]);
+        let output = Output { json: false, is_terminal: true, has_colours: false };
+        let rendered = table.render(output);
+        assert_eq!(rendered.lines().count(), 2, "{rendered:?}");
+        assert!(!rendered.contains(|c: char| c != '\n' && shown::is_harmful(c)), "{rendered:?}");
     }
 }

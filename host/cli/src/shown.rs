@@ -3,6 +3,7 @@
 use crate::output::Colour;
 use pointsman_protocol::api::{Counts, StampView, WireJobState, WireTaskState, WireWorkerState};
 use pointsman_protocol::timestamp::Timestamp;
+use std::borrow::Cow;
 use std::time::Duration;
 
 pub fn task_colour(state: WireTaskState) -> Colour {
@@ -129,6 +130,24 @@ pub fn between(from: Timestamp, to: Timestamp) -> String {
 
 pub fn stamp(stamp: &StampView) -> String {
     format!("generation {} ({})", stamp.generation, stamp.digest)
+}
+
+/// What somebody else wrote, on one line: characters that move the cursor, change colours or turn the
+/// direction of what follows become `\u{FFFD}`.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    if text.contains(is_harmful) {
+        Cow::Owned(text.replace(is_harmful, "\u{FFFD}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Control characters, and those that Unicode formats text by.
+pub fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}'
+            | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
+            | '\u{E0000}'..='\u{E007F}')
 }
 
 /// For what is not known.

@@ -70,7 +70,7 @@ pub use native::{NativePolicies, NativeQueue, NativeScoring};
 pub use probe::Trial;
 pub use provenance::Provenance;
 pub use status::{
-    Checked, ExplainError, Explained, FileStatus, GenerationStatus, LibraryStatus, RefusedStatus,
-    SlotState, SlotStatus, StandardStatus, Useful,
+    Checked, ExplainError, Explained, FileStatus, GenerationStatus, LibraryStatus, LookedAt,
+    RefusedStatus, SlotState, SlotStatus, StandardStatus, Useful,
 };
 pub use world::{NO_HISTORY, World};

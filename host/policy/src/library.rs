@@ -17,7 +17,7 @@ use crate::memory::{Kept, Memory, MemoryFolder};
 use crate::provenance::Provenance;
 use crate::reload::{FileVerdict, Refusals, Refused};
 use crate::shared::{Handover, index, lock};
-use crate::status::RefusedStatus;
+use crate::status::{LookedAt, RefusedStatus};
 use crate::time::HostTime;
 use pointsman_scheduler::Slot;
 use std::borrow::Cow;
@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A policy that the caller carries.
 #[derive(Debug, Clone)]
@@ -136,6 +136,7 @@ pub(crate) struct Work {
     pub memory: Memory,
     pub files: Vec<FileVerdict>,
     pub folder_error: Option<String>,
+    pub looking_at: Option<LookedAt>,
 }
 
 impl Work {
@@ -176,6 +177,21 @@ impl Library {
 
     pub fn work(&self) -> MutexGuard<'_, Work> {
         lock(&self.work)
+    }
+
+    /// Shows meanwhile what is being admitted, which may take long. Not to be called while holding the
+    /// work.
+    pub fn looking_at<R>(
+        &self,
+        slot: Option<Slot>,
+        component: &str,
+        look: impl FnOnce() -> R,
+    ) -> R {
+        let component = component.to_owned();
+        self.work().looking_at = Some(LookedAt { slot, component, since: SystemTime::now() });
+        let found = look();
+        self.work().looking_at = None;
+        found
     }
 
     /// Hands a change to the driver and wakes it.
@@ -257,6 +273,7 @@ impl PolicyHost {
                 memory,
                 files: Vec::new(),
                 folder_error: None,
+                looking_at: None,
             }),
             wake: Condvar::new(),
             settled: Condvar::new(),

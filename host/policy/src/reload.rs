@@ -353,7 +353,9 @@ impl Reloader {
             limits: wish.binding.limits,
             wasi_traps: wish.binding.wasi_traps,
         };
-        let admitted = self.library.admission.admit(&candidate, &self.library.cache)?;
+        let library = &*self.library;
+        let admit = || library.admission.admit(&candidate, &library.cache);
+        let admitted = library.looking_at(Some(slot), &wish.component, admit)?;
         self.install(slot, wish, content, origin, admitted);
         Ok(())
     }

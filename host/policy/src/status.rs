@@ -31,7 +31,18 @@ pub struct LibraryStatus {
     pub standard: Vec<StandardStatus>,
     /// Candidates are being looked at.
     pub is_busy: bool,
+    /// The one that is being compiled and tried.
+    pub looking_at: Option<LookedAt>,
     pub folder_error: Option<String>,
+}
+
+/// A candidate on its way.
+#[derive(Debug, Clone)]
+pub struct LookedAt {
+    /// None: a file that no slot asks for.
+    pub slot: Option<Slot>,
+    pub component: String,
+    pub since: SystemTime,
 }
 
 /// A policy that the host carries.
@@ -258,6 +269,7 @@ impl PolicyLibrary {
             files: files.collect(),
             standard: standard.collect(),
             is_busy: work.finished < work.requested,
+            looking_at: work.looking_at.clone(),
             folder_error: work.folder_error.clone(),
         }
     }

@@ -17,8 +17,8 @@ mod worker;
 pub use explanation::{ExplanationView, VerdictView};
 pub use job::{Counts, JobView};
 pub use policy::{
-    AvailablePolicy, FailedPolicy, PoliciesView, PolicyView, ProvenanceView, RefusedPolicy,
-    StampView,
+    AvailablePolicy, FailedPolicy, LookedAtPolicy, PoliciesView, PolicyView, ProvenanceView,
+    RefusedPolicy, StampView,
 };
 pub use queue::QueueView;
 pub use reason::{EndReasonView, OutcomeView, ReasonView};

@@ -9,7 +9,7 @@ use pointsman_policy::{
     UploadError,
 };
 use pointsman_protocol::api::{
-    AvailablePolicy, FailedPolicy, PoliciesView, PolicyView, ProvenanceView, RefusedPolicy,
+    AvailablePolicy, FailedPolicy, LookedAtPolicy, PoliciesView, PolicyView, ProvenanceView, RefusedPolicy,
 };
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::timestamp::Timestamp;
@@ -154,6 +154,11 @@ impl PolicyDesk {
         });
         PoliciesView {
             message: status.folder_error.clone(),
+            looking_at: status.looking_at.as_ref().map(|it| LookedAtPolicy {
+                name: it.component.clone(),
+                slot: it.slot.map(Into::into),
+                since: timestamp(it.since),
+            }),
             slots: status.slots.iter().map(|slot| self.slot_view(slot)).collect(),
             refused: refused.chain(refused_files).collect(),
             available,

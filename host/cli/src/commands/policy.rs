@@ -3,15 +3,16 @@
 
 mod bench;
 mod check;
+mod list;
 mod new;
 mod project;
 mod subject;
 
-use crate::client::{Client, Connection};
+use crate::client::{Answer, Client, Connection, RequestError};
 use crate::exit::{Exit, Failure};
-use crate::output::{Colour, Output, Table};
-use crate::shown;
-use pointsman_protocol::api::{PoliciesView, WireSlot};
+use crate::output::Output;
+use anyhow::anyhow;
+use pointsman_protocol::api::WireSlot;
 use reqwest::Method;
 use serde_json::json;
 
@@ -52,6 +53,31 @@ enum Order {
     Reload,
 }
 
+/// A host answers after 30 s at most, whether it has decided or not. This many answers are waited for.
+const PATIENCE: usize = 10;
+
+/// Waits until the policy serves or is refused: a large one takes a minute to compile.
+async fn choose(client: &Client, slot: WireSlot, name: &str) -> Result<Answer, Failure> {
+    let (path, body) = (format!("/v1/policies/{slot}"), json!({ "component": name }).to_string());
+    for n_asked in 0..PATIENCE {
+        match client.send_json(Method::PUT, &path, body.clone(), &[]).await {
+            Err(RequestError::Refused(problem)) if problem.code == "undecided" => {}
+            answer => return Ok(answer?),
+        }
+        if n_asked == 0 {
+            eprintln!(
+                "{name} is still being looked at; waiting for the outcome. It is chosen whether or not \
+                 this command waits: \"pointsman policy list\" shows what becomes of it."
+            );
+        }
+    }
+    Err(anyhow!(
+        "{name} is chosen and still being looked at; see \"pointsman policy list\" for what becomes of \
+         it. What served goes on serving"
+    )
+    .into())
+}
+
 pub fn policy(args: &Args, connection: &Connection, output: Output) -> Result<Exit, Failure> {
     let order = match &args.action {
         Action::New(args) => return new::new(args, output),
@@ -63,10 +89,7 @@ pub fn policy(args: &Args, connection: &Connection, output: Output) -> Result<Ex
     crate::with_runtime(async {
         let answer = match order {
             Order::List => client.get("/v1/policies", &[]).await?,
-            Order::Use { slot, name } => {
-                let body = json!({ "component": name }).to_string();
-                client.send_json(Method::PUT, &format!("/v1/policies/{slot}"), body, &[]).await?
-            }
+            Order::Use { slot, name } => choose(&client, *slot, name).await?,
             Order::Rollback { slot } => {
                 client.post(&format!("/v1/policies/{slot}/rollback")).await?
             }
@@ -75,48 +98,8 @@ pub fn policy(args: &Args, connection: &Connection, output: Output) -> Result<Ex
         if output.json {
             output.raw(&answer.text);
         } else {
-            tell(&answer.read()?, output);
+            list::tell(&answer.read()?, output);
         }
         Ok(Exit::Ok)
     })
-}
-
-fn tell(policies: &PoliciesView, output: Output) {
-    let headings =
-        ["SLOT", "POLICY", "GENERATION", "STATE", "CALLS", "FAILURES", "P50", "P99", "SOURCE"];
-    let mut table = Table::new(&headings);
-    let micros = |us: Option<f64>| shown::or_dash(us.map(|us| format!("{us:.0} µs")));
-    for policy in &policies.slots {
-        let colour = if policy.state == "serving" { Colour::Green } else { Colour::Yellow };
-        table.row([
-            (Colour::Plain, policy.slot.to_string()),
-            (Colour::Plain, format!("{} {}", policy.name, policy.version).trim_end().to_owned()),
-            (Colour::Plain, policy.generation.to_string()),
-            (colour, policy.state.clone()),
-            (Colour::Plain, policy.calls.to_string()),
-            (Colour::Plain, policy.failures.to_string()),
-            (Colour::Plain, micros(policy.p50_us)),
-            (Colour::Plain, micros(policy.p99_us)),
-            (Colour::Plain, policy.source.clone()),
-        ]);
-    }
-    output.table(&table);
-    for policy in &policies.slots {
-        if let Some(message) = &policy.message {
-            output.line(format!("{} {}: {message}", policy.slot, policy.name));
-        }
-    }
-    if !policies.available.is_empty() {
-        output.line("");
-        let mut table = Table::new(&["AVAILABLE", "SLOT", "SOURCE"]);
-        for policy in &policies.available {
-            let name = format!("{} {}", policy.name, policy.version).trim_end().to_owned();
-            table.plain([name, policy.slot.to_string(), policy.source.clone()]);
-        }
-        output.table(&table);
-    }
-    for refused in &policies.refused {
-        let what = output.paint(Colour::Red, "refused");
-        output.line(format!("{what} {} at {}: {}", refused.file, refused.stage, refused.reason));
-    }
 }

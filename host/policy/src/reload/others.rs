@@ -82,7 +82,8 @@ fn try_content(library: &Library, component: &str, content: &Content) -> Result<
         limits: None,
         wasi_traps: false,
     };
-    let admitted = library.admission.admit(&candidate, &library.cache.for_visitors())?;
+    let admit = || library.admission.admit(&candidate, &library.cache.for_visitors());
+    let admitted = library.looking_at(None, component, admit)?;
     Ok(Useful {
         slot,
         name: admitted.manifest.name,

@@ -8,6 +8,7 @@ use pointsman_policy::{
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::policies::Policies;
 use std::fs;
+use std::time::Instant;
 
 fn pinned(name: &str, content: &[u8]) -> Option<Binding> {
     Some(Binding { sha256: Some(Digest::of(content)), ..Binding::to(name) })
@@ -235,4 +236,30 @@ fn an_unknown_name_is_no_choice() {
     let error = it.library.use_policy(Slot::Scoring, "standart", None).unwrap_err();
     assert!(matches!(error, UseError::Unknown { .. }), "{error}");
     assert_eq!(it.slot().chosen, None);
+}
+
+#[test]
+fn no_candidate_is_out_of_sight_while_nothing_is_decided_of_it() {
+    let mut it = Setup::new();
+    it.bind("weighted-score");
+    let slow = Guest {
+        extra: "(global $n (mut i32) (i32.const 0))".to_owned(),
+        on_configure: "(loop $l (global.set $n (i32.add (global.get $n) (i32.const 1))) \
+            (br_if $l (i32.lt_u (global.get $n) (i32.const 200000000))))"
+            .to_owned(),
+        ..Guest::scoring("slow")
+    };
+    it.drop_in("slow", &slow.build());
+    it.library.use_policy(Slot::Scoring, "slow", None).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let seen = loop {
+        if let Some(seen) = it.library.status().looking_at {
+            break seen;
+        }
+        assert!(Instant::now() < deadline, "it is decided without ever being seen");
+        std::thread::yield_now();
+    };
+    assert_eq!((seen.component.as_str(), seen.slot), ("slow", Some(Slot::Scoring)));
+    it.take();
+    assert!(it.library.status().looking_at.is_none());
 }

@@ -15,9 +15,22 @@ pub struct PoliciesView {
     pub available: Vec<AvailablePolicy>,
     /// The last refusals, newest first.
     pub refused: Vec<RefusedPolicy>,
+    /// The candidate that is being compiled and tried, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looking_at: Option<LookedAtPolicy>,
     /// What is wrong with the policies folder, if something is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// A candidate of which nothing is decided yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookedAtPolicy {
+    pub name: String,
+    /// Absent: a file that no slot asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<WireSlot>,
+    pub since: Timestamp,
 }
 
 /// What a policy's file says of where it comes from. Claims: nobody has checked them.

@@ -74,8 +74,8 @@ fn tell(bench: &Bench, output: Output) {
     );
     output.line(format!(
         "{} {} ({}); {compared}",
-        inspected.name,
-        inspected.version,
+        shown::harmless(&inspected.name),
+        shown::harmless(&inspected.version),
         inspected.world.name()
     ));
     let mut table =
@@ -106,7 +106,7 @@ fn tell(bench: &Bench, output: Output) {
     }
     output.table(&table);
     for failure in failures {
-        output.line(failure);
+        output.wrapped("", &failure);
     }
     if cfg!(debug_assertions) {
         output

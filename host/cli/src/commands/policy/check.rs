@@ -79,7 +79,8 @@ fn tell(inspected: &Inspected, file: &str, output: Output) {
         None => format!("is a {} policy", world.name()),
     };
     output.line(format!("{verdict} {file} {what}"));
-    let fact = |name: &str, value: &str| output.line(format!("  {name:<13} {value}"));
+    // The file wrote most of it.
+    let fact = |name: &str, value: &str| output.wrapped(&format!("  {name:<13} "), value);
     fact("name", format!("{} {}", inspected.name, inspected.version).trim_end());
     for (key, value) in &inspected.properties {
         fact(key, value);

@@ -2,6 +2,7 @@
 
 use crate::exit::{BadInput, Exit, Failure};
 use crate::output::{Colour, Output};
+use crate::shown;
 use anyhow::{Context, anyhow};
 use pointsman_policy::{Digest, Inspector, LimitsByKind, MAX_FILE, Refusal, Subject, World};
 use serde_json::json;
@@ -82,7 +83,8 @@ impl Loaded {
         } else {
             let what = output.paint(Colour::Red, "refused");
             let stage = refusal.stage.code();
-            output.line(format!("{what} {} at {stage}: {}", self.shown(), refusal.reason));
+            let reason = shown::harmless(&refusal.reason);
+            output.line(format!("{what} {} at {stage}: {reason}", self.shown()));
             output.line(format!("digest  {digest}"));
         }
         Exit::Refused
