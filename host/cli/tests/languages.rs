@@ -27,7 +27,7 @@ fn project(site: &Site, slot: &str, language: &str) -> PathBuf {
 }
 
 /// Tests and builds it. All share a target folder, so that the SDK's dependencies are compiled once.
-fn build_rust(project: &Path, slot: &str) -> PathBuf {
+fn build_rust(project: &Path, name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-rust");
     let build = ["build", "--release", "--target", "wasm32-unknown-unknown"];
     for args in [&["test", "--quiet"][..], &build] {
@@ -37,7 +37,8 @@ fn build_rust(project: &Path, slot: &str) -> PathBuf {
         let output = output.unwrap();
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
-    let built = target.join(format!("wasm32-unknown-unknown/release/my_{slot}.wasm"));
+    let file = format!("wasm32-unknown-unknown/release/{}.wasm", name.replace('-', "_"));
+    let built = target.join(file);
     // Out of the shared folder, where another test may build one of the same name.
     let wasm = project.join("policy.wasm");
     fs::copy(built, &wasm).unwrap();
@@ -61,10 +62,30 @@ fn check(wasm: &Path, slot: &str, guest: &str) {
 fn no_new_project_in_rust_fails_to_build_or_to_be_admitted() {
     let site = Site::without_host();
     for slot in SLOTS {
-        let wasm = build_rust(&project(&site, slot, "rust"), slot);
+        let wasm = build_rust(&project(&site, slot, "rust"), &format!("my-{slot}"));
         check(&wasm, slot, "compiled");
         bench(&wasm, slot);
     }
+}
+
+/// Where the tutorial says that it goes: into a new project, in place of what is there.
+#[test]
+fn the_tutorials_policy_is_not_refused() {
+    let site = Site::without_host();
+    let folder = site.path("thrifty");
+    let ended = pointsman(&["policy", "new", "thrifty", "--dir", &folder]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let tutorial = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/sdk/src/tutorial");
+    let part = |name| fs::read_to_string(tutorial.join(name)).unwrap();
+    let code = ["columns.rs", "config.rs", "policy.rs"].map(part).join("\n");
+    fs::write(Path::new(&folder).join("src/lib.rs"), code).unwrap();
+    let wasm = build_rust(Path::new(&folder), "thrifty");
+    let check = ["--json", "policy", "check", wasm.to_str().unwrap(), "--config", "room = 0.7"];
+    let ended = pointsman(&check);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let it: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!((&it["name"], &it["node_local"]), (&"thrifty".into(), &true.into()), "{it}");
+    bench(&wasm, "scoring");
 }
 
 /// Nothing of its calls fails or costs nothing.
@@ -103,7 +124,7 @@ fn no_new_project_in_python_fails_to_build_or_to_be_admitted() {
 #[test]
 fn a_file_straight_from_cargo_is_not_refused_by_a_running_host() {
     let site = Site::new();
-    let wasm = build_rust(&project(&site, "scoring", "rust"), "scoring");
+    let wasm = build_rust(&project(&site, "scoring", "rust"), "my-scoring");
     fs::create_dir_all(site.path("policies")).unwrap();
     fs::copy(wasm, site.path("policies/dropped.wasm")).unwrap();
     assert_eq!(site.run(&["policy", "use", "scoring", "dropped"]).code, 0);

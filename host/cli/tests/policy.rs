@@ -43,6 +43,7 @@ fn check_hides_nothing_that_a_host_learns_of_a_file() {
     assert_eq!(it["digest"].as_str().unwrap().len(), 64);
     assert_eq!(it["size"].as_u64().unwrap(), fs::metadata(&path).unwrap().len());
     assert!(it["memory"].as_u64().unwrap() > 65_536);
+    assert_eq!(it["license"], "Apache-2.0 OR MIT", "as its Cargo.toml says");
     let made_with = it["made_with"].to_string();
     assert!(made_with.contains("rustc"), "{made_with}");
 }

@@ -148,7 +148,7 @@ impl PolicyDesk {
                 file: file.path.display().to_string(),
                 stage: refusal.stage.code().to_owned(),
                 digest: file.digest.map(|digest| digest.to_string()).unwrap_or_default(),
-                reason: refusal.to_string(),
+                reason: refusal.reason.clone(),
                 at: timestamp(file.at),
             })
         });

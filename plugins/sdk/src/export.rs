@@ -172,6 +172,14 @@ macro_rules! export_shared {
         #[used]
         static CONTRACT: [u8; $crate::CONTRACT.len()] = glue::bytes($crate::CONTRACT);
 
+        // What the crate's Cargo.toml says of itself, for `pointsman policy list`.
+        $crate::export_claim!(VERSION, "version", "CARGO_PKG_VERSION");
+        $crate::export_claim!(DESCRIPTION, "description", "CARGO_PKG_DESCRIPTION");
+        $crate::export_claim!(AUTHORS, "authors", "CARGO_PKG_AUTHORS");
+        $crate::export_claim!(LICENSES, "licenses", "CARGO_PKG_LICENSE");
+        $crate::export_claim!(SOURCE, "source", "CARGO_PKG_REPOSITORY");
+        $crate::export_claim!(HOMEPAGE, "homepage", "CARGO_PKG_HOMEPAGE");
+
         static IMPORTS: host::Calls = host::Calls {
             log: |level, message| {
                 let level = match level {
@@ -210,5 +218,16 @@ macro_rules! export_shared {
                 })
             }
         }
+    };
+}
+
+/// A section of the file, with what cargo knows of the policy's crate; empty where that is nothing.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_claim {
+    ($name:ident, $section:literal, $variable:literal) => {
+        #[unsafe(link_section = $section)]
+        #[used]
+        static $name: [u8; env!($variable).len()] = $crate::glue::bytes(env!($variable));
     };
 }
