@@ -3,7 +3,7 @@
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod site;
 
-use pointsman_bundle::find;
+use pointsman_bundle::{POLICIES, find};
 use serde_json::Value;
 use site::{Ended, Site, pointsman};
 use std::fs;
@@ -126,4 +126,35 @@ fn new_writes_over_nothing() {
     assert!(ended.err.contains("is not empty, and nothing is overwritten"), "{}", ended.err);
     assert_eq!(fs::read_to_string(&policy).unwrap(), "mine");
     assert!(!fs::exists(site.path("project/policy.py")).unwrap());
+}
+
+/// What operators read of a standard policy names all that it looks at and all that can be set.
+#[test]
+fn no_column_or_key_of_a_standard_policy_is_left_out_of_its_page() {
+    let site = Site::without_host();
+    let (mut n_words, mut missing) = (0, Vec::new());
+    for policy in POLICIES {
+        let name = policy.name;
+        let page = format!("{}/../../plugins/{name}/README.md", env!("CARGO_MANIFEST_DIR"));
+        let page = fs::read_to_string(page).unwrap();
+        let path = standard(&site, name);
+        let it = json(&pointsman(&["--json", "policy", "check", &path]));
+        let needs = ["needs_worker", "needs_task"].map(|key| it[key].as_array().unwrap().clone());
+        let columns = needs.concat();
+        let columns = columns.iter().map(|column| column.as_str().unwrap().to_owned());
+        let no_key = &["--json", "policy", "check", &path, "--config", r#"{"no-key":1}"#];
+        let refusal = json(&pointsman(no_key))["reason"].as_str().unwrap().to_owned();
+        // "unknown field `no-key`, expected one of `a`, `b`"
+        let keys = refusal.split('`').skip(3).step_by(2).map(str::to_owned);
+        let is_separator = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        let named: Vec<&str> = page.split(is_separator).collect();
+        for word in columns.chain(keys) {
+            n_words += 1;
+            if !named.contains(&word.as_str()) {
+                missing.push(format!("{name}: {word}"));
+            }
+        }
+    }
+    assert_eq!(missing, [""; 0]);
+    assert!(n_words > 40, "{n_words}");
 }

@@ -9,7 +9,8 @@ use pointsman_policy::{
     UploadError,
 };
 use pointsman_protocol::api::{
-    AvailablePolicy, FailedPolicy, LookedAtPolicy, PoliciesView, PolicyView, ProvenanceView, RefusedPolicy,
+    AvailablePolicy, FailedPolicy, LookedAtPolicy, PoliciesView, PolicyView, ProvenanceView,
+    RefusedPolicy,
 };
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::timestamp::Timestamp;

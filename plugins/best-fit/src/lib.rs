@@ -4,6 +4,8 @@
 //!
 //! Amounts without a bound are brought into [0, 1] by 1 / (1 + left / scale): strictly falling, and
 //! in an f64 never equal for amounts that differ by a thousandth of a core or a byte.
+//!
+#![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
 

@@ -1,5 +1,7 @@
 //! The task with the longest path to its job's end goes first (list scheduling by bottom level):
 //! rank = −tail. Tasks without expected run times have short tails and go last.
+//!
+#![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
 

@@ -3,6 +3,8 @@
 //! task, then in submit order. Grouped by tenant, so that the host asks about each tenant's next task
 //! again whenever the tenant's share has changed; among the tasks of one tenant the share is 0 and
 //! priority decides.
+//!
+#![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::host::Table;
 use pointsman_policy_sdk::prelude::*;

@@ -1,5 +1,7 @@
 //! First come, first served. `by = "ready"` (the default) goes by when a task became ready,
 //! `by = "submitted"` by when it was submitted. Strict: a head that does not fit blocks its queue.
+//!
+#![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
 

@@ -1,5 +1,7 @@
 //! Prefers the worker with the least in hand: score = 1 / (1 + n / weight), where n counts current
 //! attempts, and open TCP connections too if `count_connections` is set.
+//!
+#![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
 

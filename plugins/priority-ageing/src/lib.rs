@@ -2,6 +2,8 @@
 //! is worth `ageing_s` seconds of waiting, so rank = submitted − priority · ageing: linear in the
 //! submit time, so that the order of two tasks never changes and nothing has to be ranked again.
 //! A task is as urgent as the most urgent one that waits for it.
+//!
+#![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
 

@@ -1,4 +1,6 @@
 //! The task with the shortest expected run time goes first; those without one go last.
+//!
+#![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
 

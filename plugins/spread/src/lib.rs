@@ -5,6 +5,8 @@
 //!
 //! Amounts without a bound are brought into [0, 1] by left / (left + scale): strictly rising, and in
 //! an f64 never equal for amounts that differ by a thousandth of a core, or by a byte up to 32 TiB.
+//!
+#![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
 

@@ -4,6 +4,8 @@
 //! that a task whose estimate is wrong, or all of whose workers are hot, still comes to its end. A
 //! waiting task that lost its last dependency but one can be made more urgent (`raise_priority_to`,
 //! off by default).
+//!
+#![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
 

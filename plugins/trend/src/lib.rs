@@ -3,6 +3,8 @@
 //! columns `cpu-fitted`, `cpu-slope` and `cpu-slope-error`. A slope counts only if it is at least
 //! `certainty` times its own standard error, so that noise is not taken for a rise. A worker that is
 //! hot but does not get hotter is no business of this policy: see `threshold`.
+//!
+#![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
 

@@ -1,5 +1,7 @@
 //! Gives each worker starts in proportion to its label `weight`: the host counts what it dispatched
 //! per unit of weight, and the worker with the least comes next. score = 1 / (1 + dispatched).
+//!
+#![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
 

@@ -3,6 +3,8 @@
 //! score = Σ weight · (1 − load) / Σ weight over cpu, memory, disk operations, and
 //! 1 − min(rtt / rtt_ref, 1) for the round-trip time. What a worker does not measure counts as idle.
 //! Bands: 0.8 and more is preferred, less than 0.5 is used only when nothing else fits.
+//!
+#![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
 
