@@ -149,7 +149,7 @@ impl Heart {
     async fn register(site: &Site) -> Heart {
         let body = json!({
             "protocol": pointsman_protocol::worker::PROTOCOL_VERSION,
-            "name": "heart", "token": "ab".repeat(32), "life": LIFE,
+            "name": "heart", "token": "ab".repeat(32), "life": LIFE, "n": 1,
             "capacity": {"cpu_milli": 1, "memory": 1000},
         });
         let request = reqwest::Client::new().post(site.url("/v1/workers")).json(&body);

@@ -93,6 +93,7 @@ impl Cluster {
             name: "worker".to_owned(),
             token_hash: [1; 32],
             life: 1,
+            n: 1,
             capacity: Capacity { cpu_milli: cpu * 1000, memory, gpus: 0 },
             labels: BTreeMap::new(),
             held: vec![],

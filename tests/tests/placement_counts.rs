@@ -197,6 +197,7 @@ fn placed_by_scheduler(recording: &Recording, policy: &str, config: &str) -> Cou
             name: format!("node-{at}"),
             token_hash,
             life: 1,
+            n: 1,
             capacity,
             labels: BTreeMap::new(),
             held: Vec::new(),

@@ -84,6 +84,7 @@ impl Site {
             name: format!("worker-{}", worker.0),
             token_hash: [worker.0 as u8; 32],
             life: 1,
+            n: 1,
             capacity: Capacity { cpu_milli: 8000, memory: 1 << 34, gpus: 0 },
             labels: BTreeMap::new(),
             held,

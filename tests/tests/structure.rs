@@ -34,7 +34,7 @@ fn no_crate_depends_on_what_it_should_not_know() {
         ("policy", &["scheduler"]),
         ("server", &["bundle", "policy", "protocol", "scheduler", "store"]),
         ("worker", &["protocol"]),
-        ("simulator", &["bundle", "policy", "scheduler", "store"]),
+        ("simulator", &["bundle", "policy", "protocol", "scheduler", "store", "worker"]),
         ("cli", &["bundle", "policy", "protocol", "scheduler", "server", "simulator", "worker"]),
     ]);
     let mut n_seen = 0;

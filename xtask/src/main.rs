@@ -1,4 +1,4 @@
-//! The project's tasks: `cargo xtask demo | test | bench | soak | newcomer | bless | lint`. Dependency-free, so that it
+//! The project's tasks: `cargo xtask demo | test | bench | soak | sim | newcomer | bless | lint`. Dependency-free, so that it
 //! builds in a second; makes sure that the WebAssembly target is there before anything needs it.
 
 mod newcomer;
@@ -12,6 +12,8 @@ cargo xtask test [ARGS…]       every test; ARGS go to the test runner (for exa
 cargo xtask bench [NAME…]      benchmarks in release mode: inner, processes, decision, hostile; all without NAME
 cargo xtask soak [--swaps N | --compile FILE]
                                replace policies under load, or compile a large one; what that does to latency
+cargo xtask sim [--seeds N | --seed S] [--profile NAME] [--steps N]
+                               worlds in virtual time in which hosts, workers, network, disk and policies fail
 cargo xtask newcomer [--lang rust|python|javascript]
                                write a first policy, build it, see it serve; how long that takes
 cargo xtask bless              write generated files and snapshots anew; read the diff before you commit
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         "test" => test(&rest),
         "bench" => measure("bench", &rest),
         "soak" => measure("soak", &rest),
+        "sim" => measure("sim", &rest),
         "newcomer" => play_newcomer(&rest),
         "bless" => bless(&rest),
         "lint" => lint(),
@@ -54,11 +57,11 @@ fn demo(args: &[String]) -> Result<(), String> {
 fn test(args: &[String]) -> Result<(), String> {
     ensure_wasm_target()?;
     if has_nextest() {
-        let tests =
-            run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(args));
         // Which nextest leaves out. Arguments choose among its tests, so then there are no examples.
         let examples = if args.is_empty() { doc_tests() } else { Ok(()) };
-        tests.and(examples)
+        let tests =
+            run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(args));
+        examples.and(tests)
     } else {
         run(cargo().args(["test", "--workspace", "--no-fail-fast"]).args(args))
     }

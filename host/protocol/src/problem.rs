@@ -138,6 +138,7 @@ impl From<&Refusal> for Problem {
                 .with_field("name")
                 .with_remedy("give the worker another name, or stop the other one"),
             Refusal::OldLife => problem(409, "old_life"),
+            Refusal::OldRegistration => problem(409, "old_registration"),
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct RegisterRequest {
     pub token: String,
     /// Random number of this process's life: equal at a reconnect, new after a restart.
     pub life: u64,
+    /// Counted up over this life; one that arrives after a later one is refused.
+    pub n: u64,
     pub capacity: WireCapacity,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,

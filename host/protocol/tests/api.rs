@@ -359,6 +359,7 @@ fn every_refusal_has_a_status_a_code_and_its_field() {
     check(Refusal::KeyReused { key: name() }, 409, "idempotency_key_reused", field);
     check(Refusal::WorkerNameTaken { name: name() }, 409, "worker_name_taken", Some("name"));
     check(Refusal::OldLife, 409, "old_life", None);
+    check(Refusal::OldRegistration, 409, "old_registration", None);
     assert_eq!(Problem::from(&Refusal::UnknownQueue(name())).status, 404);
 }
 

@@ -93,7 +93,7 @@ fn a_sync_takes_what_is_missing_as_empty_and_cuts_values_out_of_range() {
 }
 
 fn register(change: impl FnOnce(&mut RegisterRequest)) -> Result<(), String> {
-    let json = r#"{"protocol":1,"name":"rack-1","token":"00ff","life":7,
+    let json = r#"{"protocol":1,"name":"rack-1","token":"00ff","life":7,"n":1,
         "capacity":{"cpu_milli":4000,"memory":8000000000},"held":[{"attempt":[1,1,1],"running":true}]}"#;
     let mut request: RegisterRequest = serde_json::from_str(json).unwrap();
     change(&mut request);

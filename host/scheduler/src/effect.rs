@@ -159,4 +159,6 @@ pub enum Refusal {
     WorkerNameTaken { name: String },
     #[error("this worker process registered again under another life; its lease has ended")]
     OldLife,
+    #[error("this worker process has registered again since it sent this")]
+    OldRegistration,
 }

@@ -86,6 +86,8 @@ pub struct Registration {
     pub token_hash: [u8; 32],
     /// Random number of this process's life: equal at a reconnect, new after a restart.
     pub life: u64,
+    /// Counted up over this life, so that one that was under way for long undoes no later one.
+    pub n: u64,
     pub capacity: Capacity,
     pub labels: BTreeMap<String, String>,
     /// Attempts it runs or holds unstarted now.

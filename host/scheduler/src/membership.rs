@@ -37,6 +37,13 @@ impl Scheduler {
         if self.workers.iter().any(is_taken) {
             return Err(Refusal::WorkerNameTaken { name: registration.name });
         }
+        let is_old = |idx: WorkerIdx| {
+            let last = self.workers.get(idx).registered;
+            last.is_some_and(|(life, n)| life == registration.life && n >= registration.n)
+        };
+        if known.is_some_and(is_old) {
+            return Err(Refusal::OldRegistration);
+        }
         let idx = match known {
             Some(idx) => {
                 self.take_back(idx, &registration, effects);
@@ -48,6 +55,7 @@ impl Scheduler {
         let now = self.now;
         let worker = self.workers.change(idx);
         worker.life = Some(registration.life);
+        worker.registered = Some((registration.life, registration.n));
         // Whatever was measured before, there is a gap now.
         worker.history = History::default();
         worker.last_seen = now;

@@ -27,6 +27,8 @@ pub(crate) struct Worker {
     pub state: WorkerState,
     /// Number of the process's life; None until it has registered in this term.
     pub life: Option<u64>,
+    /// Life and number of its last registration in this term, also once it is lost.
+    pub registered: Option<(u64, u64)>,
     /// Host time of the last report, or of the start of a new full window.
     pub last_seen: Time,
     /// When its silence is looked at next; timers armed for another time do not count.
@@ -69,6 +71,7 @@ impl Worker {
         Worker {
             state: record.state,
             life: None,
+            registered: None,
             last_seen: now,
             check_at: Time::NEVER,
             free: Free::all_of(&record.capacity),

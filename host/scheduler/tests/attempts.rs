@@ -296,3 +296,21 @@ fn expected_run_time_is_learnt_from_successes() {
     assert_eq!(world.state(head), TaskState::Pending);
     assert_eq!(world.state(tasks[0]), TaskState::Assigned);
 }
+
+#[test]
+fn a_registration_that_was_late_takes_nothing_from_a_later_one() {
+    let mut world = World::new();
+    let late = world.registration("w", 4);
+    let worker = world.worker("w", 4);
+    let id = world.submit(vec![task("a")])[0];
+    world.begin(id);
+    let request = world.request();
+    let answer = world.event(Event::Register { request, registration: late.clone() });
+    assert_eq!(answer, Some(Answer::Refused(Refusal::OldRegistration)));
+    assert_eq!(world.state(id), TaskState::Running);
+    world.pass(Duration::from_secs(15));
+    assert_eq!(world.workers[&worker].state, WorkerState::Lost);
+    let request = world.request();
+    let answer = world.event(Event::Register { request, registration: late });
+    assert_eq!(answer, Some(Answer::Refused(Refusal::OldRegistration)), "also once it is lost");
+}

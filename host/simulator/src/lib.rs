@@ -12,6 +12,7 @@ pub mod simulate;
 pub mod report;
 pub mod contender;
 pub mod seconds;
+pub mod faults;
 
 mod world;
 mod decimal;

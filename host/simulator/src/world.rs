@@ -180,6 +180,7 @@ impl World<'_> {
                 name: format!("worker-{}", position + 1),
                 token_hash,
                 life: LIFE,
+                n: 1,
                 capacity: *capacity,
                 labels: BTreeMap::new(),
                 held: Vec::new(),

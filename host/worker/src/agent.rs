@@ -12,19 +12,20 @@ use std::time::{Duration, Instant};
 
 /// What the agent wants done.
 #[derive(Debug)]
-pub(crate) enum Action {
+pub enum Action {
     Run(Box<Execution>),
     Stop(AttemptKey, StopReason),
 }
 
 #[derive(Debug)]
-pub(crate) struct Agent {
+pub struct Agent {
     life: u64,
     /// Commands of lower terms are refused.
     highest_term: u64,
     /// The last command that was taken.
     last_command: u64,
     next_seq: u64,
+    n_registrations: u64,
     held: BTreeMap<AttemptKey, Held>,
     /// Started, and not yet acknowledged as such; since when.
     started: BTreeMap<AttemptKey, Instant>,
@@ -59,7 +60,7 @@ struct InFlight {
     "its term {term} is below {highest}, seen before: it is not the leader any more, or its data was \
      reset; in that case restart this worker"
 )]
-pub(crate) struct OlderHost {
+pub struct OlderHost {
     term: u64,
     highest: u64,
 }
@@ -77,6 +78,7 @@ impl Agent {
             highest_term: 0,
             last_command: 0,
             next_seq: 1,
+            n_registrations: 0,
             held: BTreeMap::new(),
             started: BTreeMap::new(),
             finished: BTreeMap::new(),
@@ -91,12 +93,15 @@ impl Agent {
         self.last_command
     }
 
-    /// Takes commands of a host in `term`. Repeated ones do nothing.
+    /// Takes commands of a host in `term`. Repeated ones do nothing. What may have waited for long,
+    /// while this process was frozen, does not start what must not run unseen: the host may have
+    /// given it to another worker since.
     ///
     /// # Errors
     /// Nothing is taken from an older host.
     pub fn handle_commands(
         &mut self,
+        now: Instant,
         term: u64,
         commands: Vec<Command>,
     ) -> Result<Vec<Action>, OlderHost> {
@@ -108,7 +113,7 @@ impl Agent {
             }
             self.last_command = command.n;
             match command.action {
-                CommandAction::Start(start) => actions.extend(self.start(*start)),
+                CommandAction::Start(start) => actions.extend(self.start(now, *start)),
                 CommandAction::Stop(stop) => actions.extend(self.stop(stop)),
             }
         }
@@ -123,12 +128,16 @@ impl Agent {
         Ok(())
     }
 
-    fn start(&mut self, start: StartCommand) -> Option<Action> {
+    fn start(&mut self, now: Instant, start: StartCommand) -> Option<Action> {
         let key = AttemptKey::from(start.attempt);
         if self.held.contains_key(&key) || self.finished.contains_key(&key) {
             return None;
         }
         let stops_on_disconnect = start.on_disconnect == WireOnDisconnect::Stop;
+        if stops_on_disconnect && self.has_lease_ended(now) {
+            self.finish_unstarted(key, StopReason::LeaseEnded);
+            return None;
+        }
         self.held.insert(key, Held { is_running: false, stops_on_disconnect });
         Some(Action::Run(Box::new(Execution {
             key,
@@ -153,11 +162,16 @@ impl Agent {
         }
         // Its start never came: the host waits for an end all the same.
         if reason != StopReason::Stale {
-            let failure = failure_of(&Outcome::Stopped(reason));
-            let finished = WireFinished { attempt: key.into(), failure, ran_ms: None };
-            self.finished.entry(key).or_insert(finished);
+            self.finish_unstarted(key, reason);
         }
         None
+    }
+
+    /// Tells the host that an attempt ended before it began.
+    fn finish_unstarted(&mut self, key: AttemptKey, reason: StopReason) {
+        let failure = failure_of(&Outcome::Stopped(reason));
+        let finished = WireFinished { attempt: key.into(), failure, ran_ms: None };
+        self.finished.entry(key).or_insert(finished);
     }
 
     /// Forgets everything but that it has to be ended.
@@ -282,9 +296,11 @@ impl Agent {
         actions
     }
 
-    /// What a registration lists, sent `now`: held attempts and results not yet acknowledged.
-    pub fn next_registration(&mut self, now: Instant) -> (Vec<WireHeld>, Vec<WireFinished>) {
+    /// A registration's number and what it lists, sent `now`: held attempts and results not yet
+    /// acknowledged.
+    pub fn next_registration(&mut self, now: Instant) -> (u64, Vec<WireHeld>, Vec<WireFinished>) {
         assert!(self.in_flight.is_none(), "one call to the host at a time");
+        self.n_registrations += 1;
         let counting = self.held.iter().filter(|(key, _)| !self.disowned.contains(key));
         let held = counting
             .map(|(key, held)| WireHeld { attempt: (*key).into(), running: held.is_running });
@@ -293,7 +309,7 @@ impl Agent {
             started: self.started.keys().copied().collect(),
             finished: self.finished.keys().copied().collect(),
         });
-        (held.collect(), self.finished.values().cloned().collect())
+        (self.n_registrations, held.collect(), self.finished.values().cloned().collect())
     }
 
     /// The host has taken the registration and all that it listed.
@@ -313,6 +329,10 @@ impl Agent {
     pub fn lease_ends(&self) -> Option<Instant> {
         let (leased_from, lease) = self.lease?;
         self.held.values().any(|held| held.stops_on_disconnect).then_some(leased_from + lease)
+    }
+
+    fn has_lease_ended(&self, now: Instant) -> bool {
+        self.lease.is_none_or(|(leased_from, lease)| now >= leased_from + lease)
     }
 
     /// Stops what must not run unseen, if the lease has ended.

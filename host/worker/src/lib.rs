@@ -5,7 +5,7 @@
 
 mod run;
 mod session;
-mod agent;
+pub mod agent;
 mod attempt;
 pub mod executor;
 mod uploads;

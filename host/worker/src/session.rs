@@ -146,12 +146,13 @@ impl Session {
 
     fn registration(&mut self) -> Pending<Called<RegisterResponse>> {
         self.take_waiting_events(None);
-        let (held, finished) = self.agent.next_registration(Instant::now());
+        let (n, held, finished) = self.agent.next_registration(Instant::now());
         let request = RegisterRequest {
             protocol: PROTOCOL_VERSION,
             name: self.options.name.clone(),
             token: self.identity.token.clone(),
             life: self.life,
+            n,
             capacity: self.options.capacity.expect("set when the session was opened"),
             labels: self.options.labels.clone(),
             held,
@@ -345,13 +346,15 @@ impl Session {
     /// Answers how long to wait before the next poll.
     fn take_poll(&mut self, answer: Called<CommandsResponse>) -> Result<Duration, NotRegistered> {
         let error = match answer {
-            Ok(answer) => match self.agent.handle_commands(answer.term, answer.commands) {
-                Ok(actions) => {
-                    self.act(actions);
-                    return Ok(Duration::ZERO);
+            Ok(answer) => {
+                match self.agent.handle_commands(Instant::now(), answer.term, answer.commands) {
+                    Ok(actions) => {
+                        self.act(actions);
+                        return Ok(Duration::ZERO);
+                    }
+                    Err(older) => older.to_string(),
                 }
-                Err(older) => older.to_string(),
-            },
+            }
             Err(CallError::NotRegistered(why)) => {
                 tracing::info!(why, "registering again");
                 return Err(NotRegistered);

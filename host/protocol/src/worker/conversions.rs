@@ -53,6 +53,7 @@ impl RegisterRequest {
             name,
             token_hash,
             life: self.life,
+            n: self.n,
             capacity,
             labels: self.labels,
             held: self.held.into_iter().map(HeldAttempt::from).collect(),

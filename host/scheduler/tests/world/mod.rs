@@ -344,6 +344,7 @@ impl World {
             name: name.to_owned(),
             token_hash,
             life: 1,
+            n: self.next_request + 1,
             capacity: Capacity { cpu_milli: cpus * 1000, memory: 8_000_000_000, gpus: 0 },
             labels: BTreeMap::new(),
             held: vec![],

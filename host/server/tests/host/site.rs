@@ -5,6 +5,7 @@ use pointsman_server::config::Config;
 use pointsman_server::serve::{Host, ServeOptions};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -176,11 +177,13 @@ impl Worker {
 }
 
 pub fn registration(name: &str, life: u64) -> Value {
+    static N: AtomicU64 = AtomicU64::new(1);
     json!({
         "protocol": 1,
         "name": name,
         "token": format!("token-of-{name}"),
         "life": life,
+        "n": N.fetch_add(1, Ordering::Relaxed),
         "capacity": {"cpu_milli": 4000, "memory": 8_000_000_000u64},
     })
 }

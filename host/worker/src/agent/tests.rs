@@ -35,7 +35,10 @@ fn registered() -> (Agent, Instant) {
 fn running(tasks: &[u64]) -> (Agent, Instant) {
     let (mut agent, now) = registered();
     for task in tasks {
-        assert_eq!(shown(agent.handle_commands(1, vec![start(*task, *task, KEEP)])), [Run(*task)]);
+        assert_eq!(
+            shown(agent.handle_commands(now, 1, vec![start(*task, *task, KEEP)])),
+            [Run(*task)]
+        );
         agent.handle_started(now, key(*task));
     }
     (agent, now)
@@ -77,13 +80,21 @@ fn succeeded() -> End {
 
 #[test]
 fn a_repeated_start_runs_once() {
-    let (mut agent, _) = registered();
+    let (mut agent, now) = registered();
     let commands = || vec![start(1, 7, KEEP), start(2, 8, KEEP)];
-    assert_eq!(shown(agent.handle_commands(1, commands())), [Run(7), Run(8)]);
-    assert_eq!(shown(agent.handle_commands(1, commands())), NO_ACTIONS);
-    assert_eq!(shown(agent.handle_commands(1, vec![start(3, 8, KEEP)])), NO_ACTIONS, "it runs");
+    assert_eq!(shown(agent.handle_commands(now, 1, commands())), [Run(7), Run(8)]);
+    assert_eq!(shown(agent.handle_commands(now, 1, commands())), NO_ACTIONS);
+    assert_eq!(
+        shown(agent.handle_commands(now, 1, vec![start(3, 8, KEEP)])),
+        NO_ACTIONS,
+        "it runs"
+    );
     agent.handle_ended(key(7), &succeeded());
-    assert_eq!(shown(agent.handle_commands(1, vec![start(4, 7, KEEP)])), NO_ACTIONS, "it ended");
+    assert_eq!(
+        shown(agent.handle_commands(now, 1, vec![start(4, 7, KEEP)])),
+        NO_ACTIONS,
+        "it ended"
+    );
 }
 
 #[test]
@@ -91,13 +102,13 @@ fn nothing_is_taken_from_an_older_host() {
     let (mut agent, now) = running(&[7]);
     agent.next_registration(now);
     agent.handle_registered(2, LEASE, &[]).expect("a newer host");
-    assert!(agent.handle_commands(1, vec![start(9, 9, KEEP)]).is_err());
+    assert!(agent.handle_commands(now, 1, vec![start(9, 9, KEEP)]).is_err());
     agent.handle_ended(key(7), &succeeded());
     agent.next_sync(now, None);
     assert!(agent.handle_synced(1, LEASE, &[]).is_err());
     assert_eq!(agent.next_sync(now, None).finished.len(), 1, "the result is kept for the leader");
     agent.handle_call_failed();
-    assert_eq!(shown(agent.handle_commands(2, vec![start(9, 9, KEEP)])), [Run(9)]);
+    assert_eq!(shown(agent.handle_commands(now, 2, vec![start(9, 9, KEEP)])), [Run(9)]);
 }
 
 #[test]
@@ -111,7 +122,7 @@ fn a_result_is_kept_until_it_was_taken() {
     assert!(second.started.is_empty(), "the end says it all");
     assert_eq!(second.finished[0].failure, Some(WireFailure::Signal { code: 9 }));
     agent.handle_call_failed();
-    let (held, finished) = agent.next_registration(now);
+    let (_, held, finished) = agent.next_registration(now);
     assert_eq!((held.len(), finished.len()), (0, 1));
     agent.handle_call_failed();
     agent.next_sync(now, None);
@@ -131,7 +142,7 @@ fn what_happens_while_a_call_is_on_its_way_is_not_lost() {
         agent.handle_ended(key(7), &succeeded());
         call(&mut agent, now);
         agent.handle_ended(key(8), &succeeded());
-        shown(agent.handle_commands(1, vec![start(9, 9, KEEP)]));
+        shown(agent.handle_commands(now, 1, vec![start(9, 9, KEEP)]));
         agent.handle_started(now, key(9));
         assert_eq!(shown(agent.handle_synced(1, LEASE, &[])), NO_ACTIONS);
         let next = agent.next_sync(now, None);
@@ -153,9 +164,9 @@ fn a_short_script_is_not_reported_twice() {
 #[test]
 fn a_registration_lists_what_is_held() {
     let (mut agent, now) = running(&[7, 8]);
-    shown(agent.handle_commands(1, vec![start(9, 9, KEEP)]));
+    shown(agent.handle_commands(now, 1, vec![start(9, 9, KEEP)]));
     agent.handle_ended(key(8), &succeeded());
-    let (held, finished) = agent.next_registration(now);
+    let (_, held, finished) = agent.next_registration(now);
     let held: Vec<_> = held.iter().map(|it| (it.attempt.0, it.running)).collect();
     assert_eq!(held, [(7, true), (9, false)]);
     assert_eq!(finished[0].attempt, WireAttempt(8, 1, 1));
@@ -167,7 +178,7 @@ fn a_stale_attempt_is_killed_and_not_reported() {
     agent.next_sync(now, None);
     let actions = agent.handle_synced(1, LEASE, &[WireAttempt(7, 1, 1)]);
     assert_eq!(shown(actions), [Stop(7, StopReason::Stale)]);
-    assert_eq!(agent.next_registration(now).0, [], "it is not listed while it ends");
+    assert_eq!(agent.next_registration(now).1, [], "it is not listed while it ends");
     agent.handle_ended(key(7), &ended(Outcome::Stopped(StopReason::Stale)));
     assert!(agent.news_due().is_none() && agent.is_idle());
 }
@@ -176,7 +187,7 @@ fn a_stale_attempt_is_killed_and_not_reported() {
 fn each_stop_is_reported_as_what_it_was() {
     let check = |why: WireStopReason, reason: StopReason, failure: Option<WireFailure>| {
         let (mut agent, now) = running(&[7]);
-        assert_eq!(shown(agent.handle_commands(1, vec![stop(8, 7, why)])), [Stop(7, reason)]);
+        assert_eq!(shown(agent.handle_commands(now, 1, vec![stop(8, 7, why)])), [Stop(7, reason)]);
         agent.handle_ended(key(7), &ended(Outcome::Stopped(reason)));
         let told = agent.next_sync(now, None).finished.into_iter().next();
         assert_eq!(told.and_then(|it| it.failure), failure, "{why:?}");
@@ -191,11 +202,11 @@ fn each_stop_is_reported_as_what_it_was() {
 #[test]
 fn a_stop_of_what_never_came_is_answered() {
     let (mut agent, now) = registered();
-    let actions = agent.handle_commands(1, vec![stop(1, 7, WireStopReason::Cancelled)]);
+    let actions = agent.handle_commands(now, 1, vec![stop(1, 7, WireStopReason::Cancelled)]);
     assert_eq!(shown(actions), NO_ACTIONS);
     assert_eq!(agent.next_sync(now, None).finished[0].failure, Some(WireFailure::Cancelled));
     agent.handle_call_failed();
-    let actions = agent.handle_commands(1, vec![start(2, 7, KEEP)]);
+    let actions = agent.handle_commands(now, 1, vec![start(2, 7, KEEP)]);
     assert_eq!(shown(actions), NO_ACTIONS, "its start comes too late");
 }
 
@@ -203,16 +214,16 @@ fn a_stop_of_what_never_came_is_answered() {
 fn a_stop_does_not_undo_a_result() {
     let (mut agent, now) = running(&[7]);
     agent.handle_ended(key(7), &succeeded());
-    shown(agent.handle_commands(1, vec![stop(8, 7, WireStopReason::Cancelled)]));
+    shown(agent.handle_commands(now, 1, vec![stop(8, 7, WireStopReason::Cancelled)]));
     assert_eq!(agent.next_sync(now, None).finished[0].failure, None);
 }
 
 #[test]
 fn only_what_asked_for_it_stops_with_the_lease_and_once() {
     let (mut agent, now) = registered();
-    shown(agent.handle_commands(1, vec![start(1, 7, KEEP)]));
+    shown(agent.handle_commands(now, 1, vec![start(1, 7, KEEP)]));
     assert_eq!(agent.lease_ends(), None);
-    shown(agent.handle_commands(1, vec![start(2, 8, STOP)]));
+    shown(agent.handle_commands(now, 1, vec![start(2, 8, STOP)]));
     assert_eq!(agent.lease_ends(), Some(now + LEASE));
 
     // Counted from sending what was acknowledged, not from the answer.
@@ -238,4 +249,17 @@ fn feedback_of_what_does_not_run_here_is_not_told() {
     agent.handle_feedback(vec![(key(7), feedback()), (key(8), feedback())]);
     let told = agent.next_sync(now, None).feedback;
     assert_eq!(told.iter().map(|it| it.attempt.0).collect::<Vec<_>>(), [7]);
+}
+
+#[test]
+fn a_start_that_waited_longer_than_the_lease_runs_nothing_that_must_not_run_unseen() {
+    let (mut agent, sent) = registered();
+    let now = sent + LEASE;
+    let commands = vec![start(1, 7, STOP), start(2, 8, KEEP)];
+    assert_eq!(shown(agent.handle_commands(now, 1, commands)), [Run(8)]);
+    let told = agent.next_sync(now, None);
+    let finished: Vec<_> = told.finished.iter().map(|it| (it.attempt.0, &it.failure)).collect();
+    assert_eq!(finished, [(7, &Some(WireFailure::Preempted))], "the host does not wait for it");
+    agent.handle_synced(1, LEASE, &[]).expect("the same host");
+    assert_eq!(shown(agent.handle_commands(now, 1, vec![start(3, 9, STOP)])), [Run(9)]);
 }

@@ -97,6 +97,7 @@ impl World {
                 name: format!("w{index}"),
                 token_hash,
                 life: 1,
+                n: 1,
                 capacity: Capacity { cpu_milli: 64_000, memory: 256 << 30, gpus: 0 },
                 labels: BTreeMap::new(),
                 held: vec![],
