@@ -2,7 +2,7 @@
 //! here are taken: the folder is private, and each file carries a checksum.
 
 use crate::admission::{Compiler, Refusal, Stage};
-use crate::disk::{make_private_dir, write_whole};
+use crate::disk::{make_private_dir, write_unsynced};
 use crate::engine::PolicyEngine;
 use crate::generation::Digest;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -55,7 +55,8 @@ impl CompileCache {
             }
         };
         let file = [&Digest::of(&code).0[..], &code].concat();
-        if let Err(error) = write_whole(path, &file) {
+        // What a power cut leaves of it is told by the checksum.
+        if let Err(error) = write_unsynced(path, &file) {
             tracing::warn!("{} cannot be written: {error}", path.display());
             return;
         }

@@ -22,15 +22,34 @@ pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes beside it, then renames over it.
+/// What ends the names of files that are being written.
+pub(crate) const BEING_WRITTEN: &str = ".tmp";
+
+/// Writes beside it, then renames over it. When this returns a power cut leaves the new content;
+/// after an error the old one is there and nothing beside it.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, |file| file.write_all(bytes).and_then(|()| file.sync_all()))?;
+    // The new name is durable once its folder is.
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// The same without waiting for the disk: a power cut may leave anything under the name, so whoever
+/// reads it has to find out.
+pub(crate) fn write_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, |file| file.write_all(bytes))
+}
+
+fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
+    name.push(format!(".{}{BEING_WRITTEN}", std::process::id()));
     let beside = path.with_file_name(name);
-    let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)
+    let written = File::create(&beside).and_then(|mut file| write(&mut file));
+    let written = written.and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        // It may never have been made.
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
 }
 
 #[cfg(test)]
@@ -57,6 +76,15 @@ mod tests {
             write_whole(&path, text.as_bytes()).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn nothing_is_left_beside_what_could_not_be_written() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("state");
+        std::fs::create_dir_all(path.join("in the way")).unwrap();
+        assert!(write_whole(&path, b"new").is_err());
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
     }
 }

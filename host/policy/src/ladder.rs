@@ -72,6 +72,8 @@ pub(crate) struct Runner {
     spare: Option<Instance>,
     /// Being made elsewhere, because it takes long.
     starting: Option<Starting>,
+    /// It was in force for a round. Of several swaps between two rounds only the last one is.
+    has_served: bool,
 }
 
 /// Whether a runner has an instance.
@@ -186,7 +188,8 @@ impl Ladder {
             }
             Change::Activate(generation, instance) => {
                 let old = self.active.replace(Runner::new(generation, instance.map(|it| *it)));
-                if let Some(old) = old.filter(|old| old.health.is_good(now)) {
+                let is_good = |old: &Runner| old.has_served && old.health.is_good(now);
+                if let Some(old) = old.filter(is_good) {
                     self.last_good = Some(old);
                 }
             }
@@ -259,6 +262,7 @@ impl Ladder {
         }
         match runner.refresh() {
             Ok(Readiness::Ready) => {
+                runner.has_served = true;
                 self.rung = rung;
                 true
             }
@@ -407,7 +411,14 @@ impl Ladder {
 
 impl Runner {
     fn new(generation: Arc<Generation>, instance: Option<Instance>) -> Runner {
-        Runner { generation, health: Health::default(), instance, spare: None, starting: None }
+        Runner {
+            generation,
+            health: Health::default(),
+            instance,
+            spare: None,
+            starting: None,
+            has_served: false,
+        }
     }
 
     fn round_limit(&self) -> Option<Duration> {

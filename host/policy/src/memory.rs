@@ -1,7 +1,7 @@
 //! What the library remembers over restarts: the last generation number, overrides, parked
 //! contents, and the accepted files that serve even when the folder no longer has them.
 
-use crate::disk::{make_private_dir, write_whole};
+use crate::disk::{BEING_WRITTEN, make_private_dir, write_whole};
 use crate::folder::Content;
 use crate::generation::{ContentKey, Digest};
 use crate::shared::index;
@@ -207,8 +207,11 @@ impl MemoryFolder {
         };
         let kept: BTreeSet<Digest> = memory.slots.iter().flat_map(of_slot).collect();
         for entry in entries.into_iter().flatten().flatten() {
-            let digest = entry.file_name().to_str().and_then(Digest::parse);
-            if digest.is_some_and(|digest| !kept.contains(&digest)) {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let is_unneeded = Digest::parse(name).is_some_and(|it| !kept.contains(&it));
+            // Nothing is being written now: a life that ended meanwhile left it.
+            if is_unneeded || name.ends_with(BEING_WRITTEN) {
                 // What cannot be removed costs space only.
                 let _ = std::fs::remove_file(entry.path());
             }

@@ -134,3 +134,6 @@ fn sums(files: &[(&str, &str)]) -> String {
     };
     files.iter().map(sum).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,6 +125,18 @@ fn a_folder_that_vanishes_takes_no_policy_with_it() {
 }
 
 #[test]
+fn what_an_earlier_life_left_half_written_takes_no_space_for_ever() {
+    let mut it = Setup::new();
+    it.drop_in("p", &constant(0.1));
+    it.bind("p");
+    let left = it.root.path().join("data/policies").join(format!("{}.1.tmp", Digest::of(b"x")));
+    fs::write(&left, "half").unwrap();
+    it.drop_in("p", &constant(0.2));
+    it.take();
+    assert_eq!((it.score(), left.exists()), (0.2, false));
+}
+
+#[test]
 fn what_is_kept_belongs_to_this_user_alone() {
     let mut it = Setup::new();
     it.drop_in("p", &constant(0.1));

@@ -425,6 +425,22 @@ fn a_candidate_that_fails_in_service_is_replaced_by_the_generation_before() {
 }
 
 #[test]
+fn what_never_served_never_stands_in_for_what_fails() {
+    let mut it = Setup::new();
+    it.drop_in("p", &constant(0.1));
+    it.bind("p");
+    // Both are admitted between two rounds.
+    for bytes in [constant(0.7), failing()] {
+        it.drop_in("p", &bytes);
+        it.library.rescan();
+        assert!(it.library.settle(PATIENCE));
+    }
+    it.host.begin_round();
+    assert_eq!(it.host.scoring().name, "bad");
+    assert_eq!(it.score(), 0.1, "the one that served stands in");
+}
+
+#[test]
 fn a_score_is_explained_by_the_generation_that_gave_it() {
     let mut it = Setup::new();
     let explained = Guest { explains: Some(0.75), ..Guest::scoring("explained") };
