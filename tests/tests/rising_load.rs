@@ -7,8 +7,8 @@ use pointsman_scheduler::record::Snapshot;
 use pointsman_scheduler::resources::Capacity;
 use pointsman_scheduler::spec::{JobSpec, TaskSpec};
 use pointsman_scheduler::{
-    AttemptRef, Effect, Event, Notice, RequestId, Scheduler, Settings, StopReason, Term, Time,
-    WorkerId,
+    Answer, AttemptRef, Effect, Event, Notice, RequestId, Scheduler, Settings, StopReason, Term,
+    Time, WorkerId,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ struct Site {
     effects: Vec<Effect>,
     /// What the watched worker runs.
     attempts: Vec<AttemptRef>,
+    n_registrations: u64,
 }
 
 impl Site {
@@ -48,7 +49,14 @@ impl Site {
         let (settings, nothing) = (Settings::default(), Snapshot::default());
         let mut effects = Vec::new();
         let scheduler = Scheduler::recover(settings, 0, Term(1), Time::ZERO, nothing, &mut effects);
-        let mut site = Site { scheduler, policies, now: Time::ZERO, effects, attempts: Vec::new() };
+        let mut site = Site {
+            scheduler,
+            policies,
+            now: Time::ZERO,
+            effects,
+            attempts: Vec::new(),
+            n_registrations: 0,
+        };
         site.register(WATCHED);
         let task = |name: &str| Arc::new(TaskSpec::new(name, "true"));
         let job = JobSpec { name: "job".to_owned(), tasks: ["a", "b"].map(task).to_vec() };
@@ -77,6 +85,7 @@ impl Site {
 
     /// A worker shows its token, with what it runs.
     fn register(&mut self, worker: WorkerId) {
+        self.n_registrations += 1;
         let held = |attempt: &AttemptRef| HeldAttempt { attempt: *attempt, running: true };
         let held =
             if worker == WATCHED { self.attempts.iter().map(held).collect() } else { vec![] };
@@ -84,13 +93,16 @@ impl Site {
             name: format!("worker-{}", worker.0),
             token_hash: [worker.0 as u8; 32],
             life: 1,
-            n: 1,
+            n: self.n_registrations,
             capacity: Capacity { cpu_milli: 8000, memory: 1 << 34, gpus: 0 },
             labels: BTreeMap::new(),
             held,
             finished: Vec::new(),
         };
         self.handle(Event::Register { request: RequestId(0), registration });
+        let refused =
+            |effect: &Effect| matches!(effect, Effect::Answer { answer: Answer::Refused(_), .. });
+        assert!(!self.effects.iter().any(refused), "a registration was refused");
     }
 
     fn sync(&mut self, worker: WorkerId, started: Vec<AttemptRef>, cpu_used: Option<f64>) {
