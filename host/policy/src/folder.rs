@@ -3,13 +3,14 @@
 
 use crate::admission::{MAX_FILE, Refusal, Stage, too_large};
 use crate::generation::Digest;
+use crate::lease::{Writers, writers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// More files than this are not looked at, unless a slot asks for them.
 const MAX_FILES: usize = 1_000;
@@ -17,11 +18,34 @@ const MAX_FILES: usize = 1_000;
 const RACY: Duration = Duration::from_secs(2);
 const EXTENSION: &str = "wasm";
 
+/// Where the file system does not tell who writes, a file that changed so lately may be half written.
+const YOUNG: Duration = Duration::from_secs(1);
+/// A file that is not there as a whole after this long is told of.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// So is a link whose target does not come.
+const PATIENCE_WITH_LINKS: Duration = Duration::from_secs(2);
+
 /// The content of one file.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Content {
     pub bytes: Arc<[u8]>,
     pub digest: Digest,
+}
+
+/// Why there is no content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// It is about to be there, and nothing to tell anybody of.
+    Pending(Pending),
+    Refused(Refusal),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// Somebody has it open for writing, or it changed just now.
+    Writing,
+    /// A link to nothing, as between the two steps of a swap.
+    Dangling,
 }
 
 /// A file as it was at the last scan; its digest is not computed again while its stamp stays.
@@ -35,13 +59,15 @@ struct Seen {
 pub(crate) struct Folder {
     path: Option<PathBuf>,
     seen: BTreeMap<PathBuf, Seen>,
+    /// Since when they have not been there as a whole.
+    pending: BTreeMap<PathBuf, Instant>,
 }
 
 /// One file found by a scan.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     pub path: PathBuf,
-    pub digest: Result<Digest, Refusal>,
+    pub digest: Result<Digest, Unread>,
 }
 
 /// What a scan found.
@@ -55,7 +81,7 @@ pub(crate) struct Scan {
 
 impl Folder {
     pub fn new(path: Option<PathBuf>) -> Folder {
-        Folder { path, seen: BTreeMap::new() }
+        Folder { path, ..Folder::default() }
     }
 
     /// Its policies; those named `wished` in any case, others until there are too many.
@@ -85,7 +111,7 @@ impl Folder {
                 scan.n_left_out += 1;
                 continue;
             }
-            let digest = self.digest(&path);
+            let digest = self.digest(&path).map_err(|unread| self.bear(&path, unread));
             // Gone since it was listed; a link to nothing is still there.
             if digest.is_err() && path.symlink_metadata().is_err() {
                 continue;
@@ -93,11 +119,31 @@ impl Folder {
             scan.files.insert(stem, Found { path, digest });
         }
         self.seen.retain(|path, _| scan.files.values().any(|it| it.path == *path));
+        let unread: BTreeSet<&PathBuf> =
+            scan.files.values().filter(|it| it.digest.is_err()).map(|it| &it.path).collect();
+        self.pending.retain(|path, _| unread.contains(path));
         Ok(scan)
     }
 
-    fn digest(&mut self, path: &Path) -> Result<Digest, Refusal> {
-        let metadata = std::fs::metadata(path).map_err(cannot_read)?;
+    /// What is pending for too long counts as refused.
+    fn bear(&mut self, path: &Path, unread: Unread) -> Unread {
+        let Unread::Pending(pending) = unread else { return unread };
+        let since = *self.pending.entry(path.to_owned()).or_insert_with(Instant::now);
+        let (patience, reason) = match pending {
+            Pending::Writing => (
+                PATIENCE,
+                "another process has it open for writing; it is taken once that closes it",
+            ),
+            Pending::Dangling => (PATIENCE_WITH_LINKS, "it is a link to nothing"),
+        };
+        if since.elapsed() < patience {
+            return unread;
+        }
+        Unread::Refused(Refusal::new(Stage::Read, reason))
+    }
+
+    fn digest(&mut self, path: &Path) -> Result<Digest, Unread> {
+        let metadata = std::fs::metadata(path).map_err(|error| cannot_open(path, error))?;
         let stamp = stamp(&metadata);
         match self.seen.get(path) {
             Some(seen) if seen.stamp == stamp && !is_racy(&metadata) => Ok(seen.digest),
@@ -110,32 +156,52 @@ impl Folder {
     }
 }
 
-/// Reads a policy once; what is admitted is what was read.
-pub(crate) fn read(path: &Path) -> Result<Content, Refusal> {
+/// Reads a policy once; what is admitted is what was read. Nobody writes to it meanwhile, as far as
+/// the system can tell.
+pub(crate) fn read(path: &Path) -> Result<Content, Unread> {
     // Opening a pipe would otherwise wait for somebody to write to it.
     let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let file = open.map_err(cannot_read)?;
+    let file = open.map_err(|error| cannot_open(path, error))?;
     let metadata = file.metadata().map_err(cannot_read)?;
     if !metadata.is_file() {
-        return Err(Refusal::new(Stage::Read, "it is not a file"));
+        return Err(Unread::Refused(Refusal::new(Stage::Read, "it is not a file")));
     }
+    let _lease = match writers(&file) {
+        Writers::Nobody(lease) => Some(lease),
+        Writers::Unknown if !is_younger(&metadata, YOUNG) => None,
+        Writers::Somebody | Writers::Unknown => return Err(Unread::Pending(Pending::Writing)),
+    };
+    let metadata = file.metadata().map_err(cannot_read)?;
     let bytes = read_bounded(&file, metadata.len())?;
+    // It matters where there is no lease.
+    if stamp(&file.metadata().map_err(cannot_read)?) != stamp(&metadata) {
+        return Err(Unread::Pending(Pending::Writing));
+    }
     let digest = Digest::of(&bytes);
     Ok(Content { bytes: bytes.into(), digest })
 }
 
 /// It may grow meanwhile.
-fn read_bounded(file: &File, len: u64) -> Result<Vec<u8>, Refusal> {
+fn read_bounded(file: &File, len: u64) -> Result<Vec<u8>, Unread> {
     let max = MAX_FILE as u64;
     let mut bytes = Vec::with_capacity(len.min(max) as usize);
     let read = if len > max { Ok(0) } else { file.take(max + 1).read_to_end(&mut bytes) };
     read.map_err(cannot_read)?;
     let len = len.max(bytes.len() as u64);
-    if len > max { Err(Refusal::new(Stage::Format, too_large(len))) } else { Ok(bytes) }
+    if len > max {
+        return Err(Unread::Refused(Refusal::new(Stage::Format, too_large(len))));
+    }
+    Ok(bytes)
 }
 
-fn cannot_read(error: io::Error) -> Refusal {
-    Refusal::new(Stage::Read, format!("it cannot be read: {error}"))
+fn cannot_open(path: &Path, error: io::Error) -> Unread {
+    let is_dangling = error.kind() == io::ErrorKind::NotFound
+        && path.symlink_metadata().is_ok_and(|it| it.is_symlink());
+    if is_dangling { Unread::Pending(Pending::Dangling) } else { cannot_read(error) }
+}
+
+fn cannot_read(error: io::Error) -> Unread {
+    Unread::Refused(Refusal::new(Stage::Read, format!("it cannot be read: {error}")))
 }
 
 fn is_policy(path: &Path) -> bool {
@@ -158,6 +224,12 @@ fn stamp(metadata: &Metadata) -> (u64, u64, i64, i64, i64, i64) {
 fn is_racy(metadata: &Metadata) -> bool {
     let age = metadata.modified().ok().and_then(|it| SystemTime::now().duration_since(it).ok());
     age.is_none_or(|age| age < RACY)
+}
+
+/// By a clock that runs with this one.
+fn is_younger(metadata: &Metadata, span: Duration) -> bool {
+    let age = metadata.modified().ok().and_then(|it| SystemTime::now().duration_since(it).ok());
+    age.is_some_and(|age| age < span)
 }
 
 #[cfg(test)]
@@ -186,7 +258,8 @@ mod tests {
         let scan = |path: PathBuf| Folder::new(Some(path)).scan(&BTreeSet::new()).unwrap();
         let found = scan(folder.path().to_owned()).files;
         assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "e"]);
-        assert_eq!(found["e"].digest.as_ref().unwrap_err().stage, Stage::Read);
+        let not_a_file = Refusal::new(Stage::Read, "it is not a file");
+        assert_eq!(found["e"].digest, Err(Unread::Refused(not_a_file)));
         assert!(scan(folder.path().join("none")).files.is_empty());
     }
 
@@ -200,10 +273,11 @@ mod tests {
         assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
         File::create(at("huge.wasm")).unwrap().set_len(MAX_FILE as u64 + 1).unwrap();
         let found = Folder::new(Some(folder.path().to_owned())).scan(&BTreeSet::new()).unwrap();
-        let refusal = |stem: &str| found.files[stem].digest.clone().unwrap_err();
-        assert_eq!(refusal("link").stage, Stage::Read);
-        assert_eq!(refusal("pipe").reason, "it is not a file");
-        assert_eq!(refusal("huge").reason, too_large(MAX_FILE as u64 + 1));
+        let refused = |stage, reason: &str| Err(Unread::Refused(Refusal::new(stage, reason)));
+        assert_eq!(found.files["link"].digest, Err(Unread::Pending(Pending::Dangling)));
+        assert_eq!(found.files["pipe"].digest, refused(Stage::Read, "it is not a file"));
+        let reason = too_large(MAX_FILE as u64 + 1);
+        assert_eq!(found.files["huge"].digest, refused(Stage::Format, &reason));
     }
 
     #[test]
@@ -217,5 +291,24 @@ mod tests {
         let scan = Folder::new(Some(folder.path().to_owned())).scan(&wished).unwrap();
         assert_eq!((scan.files.len(), scan.n_left_out), (MAX_FILES, 6));
         assert_eq!(scan.files["wished"].digest, Ok(Digest::of(b"wished")));
+    }
+
+    #[test]
+    fn no_file_is_read_while_somebody_writes_to_it_and_it_is_told_of_when_that_never_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.wasm");
+        let writer = File::create(&path).unwrap();
+        let mut scanner = Folder::new(Some(folder.path().to_owned()));
+        let look = |scanner: &mut Folder| {
+            scanner.scan(&BTreeSet::new()).unwrap().files.remove("p").unwrap().digest
+        };
+        assert_eq!(look(&mut scanner), Err(Unread::Pending(Pending::Writing)));
+        let long_ago = Instant::now().checked_sub(PATIENCE).unwrap();
+        *scanner.pending.get_mut(&path).unwrap() = long_ago;
+        let Err(Unread::Refused(refusal)) = look(&mut scanner) else { panic!("it is not told of") };
+        assert_eq!(refusal.stage, Stage::Read);
+        drop(writer);
+        assert_eq!(look(&mut scanner), Ok(Digest::of(b"")));
+        assert!(scanner.pending.is_empty());
     }
 }

@@ -30,6 +30,7 @@ mod library;
 mod reload;
 mod status;
 mod folder;
+mod lease;
 mod memory;
 mod cache;
 mod disk;

@@ -124,7 +124,7 @@ pub(crate) struct Installed {
     /// None: a native policy.
     pub key: Option<ContentKey>,
     pub origin: Origin,
-    /// To serve on when the file goes.
+    /// To serve on when the file goes; None: to be read from where it is kept.
     pub bytes: Option<Content>,
 }
 
@@ -215,18 +215,29 @@ impl Library {
             if let (true, Some(active)) = (is_installed, active)
                 && active.key != Some(key)
             {
-                slot_work.installed = Some(self.installed(&active));
+                slot_work.installed = Some(Installed::of(&active));
             }
         }
     }
 
-    /// `generation` as what is installed.
-    fn installed(&self, generation: &Generation) -> Installed {
+    /// Writes down what is to outlive the process. Not to be called while holding the work.
+    pub fn save(&self) {
+        self.kept.save(|| self.work().memory.clone());
+    }
+
+    /// What the driver has in force for `slot`, even if a lower rung serves at the moment.
+    pub fn active(&self, slot: Slot) -> Option<ContentKey> {
+        self.handover.view(slot).and_then(|view| view.active?.key)
+    }
+}
+
+impl Installed {
+    fn of(generation: &Generation) -> Installed {
         Installed {
             component: generation.component.clone(),
             key: generation.key,
             origin: generation.origin.clone(),
-            bytes: generation.key.and_then(|key| self.kept.read(key.digest)),
+            bytes: None,
         }
     }
 }
@@ -241,8 +252,8 @@ impl Drop for Handle {
     }
 }
 
-/// The handle. Cheap to clone; every method is quick, but for [`Self::settle`],
-/// [`Self::explain`], [`Self::check`] and [`Self::bench`].
+/// The handle. Cheap to clone. Asking is quick, but for [`Self::settle`], [`Self::explain`],
+/// [`Self::check`] and [`Self::bench`]; orders wait for the disk.
 #[derive(Clone)]
 pub struct PolicyLibrary(Arc<Handle>);
 
@@ -310,10 +321,7 @@ impl PolicyLibrary {
         let mut work = library.work();
         let fingerprint = binding.as_ref().map(Binding::fingerprint);
         let choice = &mut work.memory.slot_mut(slot).choice;
-        if choice.as_ref().is_some_and(|choice| Some(choice.binding) != fingerprint) {
-            *choice = None;
-            library.kept.save(&work.memory);
-        }
+        let ends_choice = choice.take_if(|choice| Some(choice.binding) != fingerprint).is_some();
         let slot_work = work.slot(slot);
         if slot_work.binding == binding {
             return;
@@ -333,6 +341,10 @@ impl PolicyLibrary {
         }
         slot_work.binding = binding;
         request(library, &mut work);
+        drop(work);
+        if ends_choice {
+            library.save();
+        }
     }
 
     /// Looks at the folder again, soon, on the library's thread. Cheap; calls in a row are one.

@@ -4,14 +4,15 @@
 use crate::disk::{BEING_WRITTEN, make_private_dir, write_whole};
 use crate::folder::Content;
 use crate::generation::{ContentKey, Digest};
-use crate::shared::index;
+use crate::shared::{index, lock};
 use pointsman_scheduler::Slot;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Mutex;
 
-/// The active one and its predecessor.
-const MAX_KEPT: usize = 2;
+/// One that is about to serve, the one that serves, and its predecessor.
+const MAX_KEPT: usize = 3;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Memory {
@@ -56,8 +57,9 @@ impl Kept {
 }
 
 impl SlotMemory {
-    /// Notes that this content serves now.
-    pub fn keep(&mut self, kept: Kept) {
+    /// Notes that this content is to serve now. The one that does, `serving`, is not forgotten, however
+    /// many others no round comes between.
+    pub fn keep(&mut self, kept: Kept, serving: Option<ContentKey>) {
         let is_same = |it: &Kept| {
             (&it.component, it.digest, &it.config) == (&kept.component, kept.digest, &kept.config)
         };
@@ -67,6 +69,10 @@ impl SlotMemory {
             other.is_file = false;
         }
         self.kept.insert(0, kept);
+        let newer =
+            1..self.kept.iter().position(|it| Some(it.key()) == serving).unwrap_or(1).max(1);
+        // Accepted, and overtaken before it served.
+        self.kept.drain(newer);
         self.kept.truncate(MAX_KEPT);
     }
 
@@ -75,6 +81,11 @@ impl SlotMemory {
         for kept in self.kept.iter_mut().filter(|it| it.component == component) {
             kept.is_file = false;
         }
+    }
+
+    /// What was accepted last as `component`.
+    pub fn latest(&self, component: &str) -> Option<&Kept> {
+        self.kept.iter().find(|it| it.component == component)
     }
 
     /// The content of the file that served last as `component`.
@@ -96,6 +107,8 @@ impl Memory {
 /// The folder that holds it; without one, nothing outlives the process.
 pub(crate) struct MemoryFolder {
     folder: Option<PathBuf>,
+    /// One at a time, so that the newest state is written last.
+    saving: Mutex<()>,
 }
 
 const STATE: &str = "library.json";
@@ -144,7 +157,7 @@ impl MemoryFolder {
                 false
             }
         });
-        MemoryFolder { folder }
+        MemoryFolder { folder, saving: Mutex::new(()) }
     }
 
     /// What is unreadable counts as forgotten, with a warning.
@@ -169,11 +182,13 @@ impl MemoryFolder {
         }
     }
 
-    pub fn save(&self, memory: &Memory) {
+    /// Writes what `memory` answers, and returns when the disk has it.
+    pub fn save(&self, memory: impl FnOnce() -> Memory) {
         let Some(folder) = &self.folder else {
             return;
         };
-        let text = serde_json::to_vec_pretty(&StoredMemory::of(memory))
+        let _saving = lock(&self.saving);
+        let text = serde_json::to_vec_pretty(&StoredMemory::of(&memory()))
             .expect("strings and numbers are always JSON");
         if let Err(error) = write_whole(&folder.join(STATE), &text) {
             tracing::warn!("the policy library's state cannot be written: {error}");
@@ -196,6 +211,11 @@ impl MemoryFolder {
     pub fn read(&self, digest: Digest) -> Option<Content> {
         let bytes = std::fs::read(self.path(digest)?).ok()?;
         (Digest::of(&bytes) == digest).then(|| Content { bytes: bytes.into(), digest })
+    }
+
+    /// Whether there is a file under `digest`, whatever it holds.
+    pub fn has(&self, digest: Digest) -> bool {
+        self.path(digest).is_some_and(|path| path.exists())
     }
 
     /// Removes what no slot keeps.
@@ -299,12 +319,13 @@ mod tests {
         let content = Content { bytes: Arc::from(&b"bytes"[..]), digest: Digest::of(b"bytes") };
         let mut memory = Memory { generation: 7, ..Memory::default() };
         let slot = memory.slot_mut(Slot::Queue);
-        slot.keep(Kept {
+        let kept = Kept {
             component: "a".into(),
             digest: content.digest,
             config: "{}".into(),
             is_file: true,
-        });
+        };
+        slot.keep(kept, None);
         slot.parked.insert(ContentKey::new(Digest::of(b"x"), "{}"));
         slot.choice = Some(Choice {
             component: "b".into(),
@@ -312,7 +333,7 @@ mod tests {
             binding: Digest::of(b"binding"),
             upload: Some(Digest::of(b"upload")),
         });
-        store.save(&memory);
+        store.save(|| memory.clone());
         assert_eq!(store.load(), memory);
         store.keep(&content);
         store.keep(&Content { bytes: Arc::from(&b"other"[..]), digest: Digest::of(b"other") });
@@ -338,9 +359,9 @@ mod tests {
             is_file,
         };
         let mut slot = SlotMemory::default();
-        slot.keep(kept("a", true));
+        slot.keep(kept("a", true), None);
         assert!(slot.file("a").is_some());
-        slot.keep(kept("b", true));
+        slot.keep(kept("b", true), None);
         assert!(slot.file("a").is_none() && slot.file("b").is_some());
         slot.forget_file("b");
         assert!(slot.file("b").is_none());

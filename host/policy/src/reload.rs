@@ -1,6 +1,7 @@
 //! The thread that keeps the slots in line with bindings and folder: it looks, admits what is new,
 //! and hands what passed to the driver. One candidate at a time, at low priority.
 
+mod install;
 mod offer;
 mod others;
 mod refusals;
@@ -8,14 +9,11 @@ mod refusals;
 pub(crate) use others::FileVerdict;
 pub(crate) use refusals::Refusals;
 
-use crate::admission::{Admitted, Candidate, Refusal, Stage};
-use crate::folder::{self, Content, Folder, Found};
-use crate::generation::{ContentKey, Digest, Origin, Source};
-use crate::host::{activate, native_named};
-use crate::ladder::Change;
-use crate::library::{Installed, Library, Upload};
+use crate::admission::{Refusal, Stage};
+use crate::folder::{self, Content, Folder, Found, Unread};
+use crate::generation::{ContentKey, Digest, Origin};
+use crate::library::{Library, Upload};
 use crate::memory::{Choice, Kept};
-use crate::provenance::Provenance;
 use crate::status::RefusedStatus;
 use offer::{Offer, Offered, Wish};
 use others::Dated;
@@ -42,6 +40,8 @@ const STACK: usize = 8 << 20;
 
 /// What could not be read is tried again after this long: no event tells that it can be.
 const RETRY: Duration = Duration::from_secs(2);
+/// So is what is being written.
+const RETRY_PENDING: Duration = Duration::from_millis(100);
 
 /// Starts the thread; it ends when the library is stopped.
 pub(crate) fn spawn(library: Arc<Library>) -> io::Result<()> {
@@ -51,7 +51,7 @@ pub(crate) fn spawn(library: Arc<Library>) -> io::Result<()> {
         Reloader {
             folder: Folder::new(library.directory.clone()),
             verdicts: BTreeMap::new(),
-            must_retry: false,
+            retry: None,
             library,
         }
         .run();
@@ -80,11 +80,20 @@ struct Reloader {
     folder: Folder,
     /// Of files bound to no slot, by content.
     verdicts: BTreeMap<Digest, Dated>,
-    /// Something that is there could not be read.
-    must_retry: bool,
+    /// Something that is there could not be read, and is looked at again after this long.
+    retry: Option<Duration>,
 }
 
 type Files = BTreeMap<String, Found>;
+
+/// When to look at it again, without being told.
+fn retry(found: &Found) -> Option<Duration> {
+    match &found.digest {
+        Ok(_) => None,
+        Err(Unread::Pending(_)) => Some(RETRY_PENDING),
+        Err(Unread::Refused(refusal)) => (refusal.stage == Stage::Read).then_some(RETRY),
+    }
+}
 
 /// Whether content is to be admitted.
 enum Judgement {
@@ -111,11 +120,11 @@ impl Reloader {
     fn wait(&self) -> Option<u64> {
         let mut work = self.library.work();
         while work.requested == work.finished && !work.is_stopped {
-            if !self.must_retry {
+            let Some(retry) = self.retry else {
                 work = self.library.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
                 continue;
-            }
-            let waited = self.library.wake.wait_timeout(work, RETRY);
+            };
+            let waited = self.library.wake.wait_timeout(work, retry);
             let (again, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             work = again;
             if timeout.timed_out() {
@@ -134,10 +143,10 @@ impl Reloader {
         let wishes: Vec<(Slot, Wish)> = wishes.collect();
         let wished = wishes.iter().map(|(_, wish)| wish.component.clone()).collect();
         let files = self.look(&wished);
-        let is_unreadable = |found: &Found| {
-            found.digest.as_ref().is_err_and(|refusal| refusal.stage == Stage::Read)
+        self.retry = match &files {
+            Some(files) => files.values().filter_map(retry).min(),
+            None => Some(RETRY),
         };
-        self.must_retry = files.as_ref().is_none_or(|files| files.values().any(is_unreadable));
         // A folder that cannot be read keeps nobody from standard and kept policies.
         for (slot, wish) in &wishes {
             self.pass_slot(*slot, wish, files.as_ref().unwrap_or(&Files::new()));
@@ -193,6 +202,10 @@ impl Reloader {
                 None
             }
             Ok(Offer::Guest(offered)) => self.pass_guest(slot, wish, offered),
+            Ok(Offer::Pending) => {
+                self.fall_back(slot, wish);
+                return;
+            }
             Err(refusal) => {
                 self.refuse(slot, wish, None, refusal);
                 None
@@ -232,7 +245,9 @@ impl Reloader {
             (Some(content), _) => content,
             (None, Origin::File(path)) => match folder::read(path) {
                 Ok(content) => content,
-                Err(refusal) => {
+                // Written to since it was listed, of which events tell.
+                Err(Unread::Pending(_)) => return offered.warning,
+                Err(Unread::Refused(refusal)) => {
                     self.refuse(slot, wish, None, refusal);
                     return offered.warning;
                 }
@@ -260,6 +275,8 @@ impl Reloader {
         let is_parked = work.memory.slot(slot).parked.contains(&key);
         let slot_work = work.slot(slot);
         if is_parked || slot_work.quarantined.contains(&key) {
+            // A refusal would be one of content that lay there before.
+            slot_work.refused = None;
             let why = if is_parked { "was rolled back" } else { "failed too often" };
             return Judgement::GivenUp(format!(
                 "the content of {} {why} and is not taken until it changes or is asked for by hand",
@@ -302,7 +319,8 @@ impl Reloader {
             if let Some(installed) = work.slot(slot).installed.clone() {
                 self.library.follow(slot, &mut work, &installed, &wish.config);
             }
-            self.library.kept.save(&work.memory);
+            drop(work);
+            self.library.save();
         }
         // Whoever handed it over may have gone.
         let _ = outcome.send(admitted);
@@ -325,7 +343,8 @@ impl Reloader {
                 if let Some(installed) = work.slot(slot).installed.clone() {
                     self.library.follow(slot, &mut work, &installed, &wish.config);
                 }
-                self.library.kept.save(&work.memory);
+                drop(work);
+                self.library.save();
             }
             Err(refusal) => {
                 tracing::warn!(
@@ -335,98 +354,6 @@ impl Reloader {
                 );
             }
         }
-    }
-
-    /// Takes content through admission and hands it to the driver.
-    fn admit(
-        &self,
-        slot: Slot,
-        wish: &Wish,
-        content: Content,
-        origin: Origin,
-    ) -> Result<(), Refusal> {
-        let candidate = Candidate {
-            bytes: &content.bytes,
-            component: &wish.component,
-            world: slot.into(),
-            config: &wish.config,
-            limits: wish.binding.limits,
-            wasi_traps: wish.binding.wasi_traps,
-        };
-        let library = &*self.library;
-        let admit = || library.admission.admit(&candidate, &library.cache);
-        let admitted = library.looking_at(Some(slot), &wish.component, admit)?;
-        self.install(slot, wish, content, origin, admitted);
-        Ok(())
-    }
-
-    fn install(
-        &self,
-        slot: Slot,
-        wish: &Wish,
-        content: Content,
-        origin: Origin,
-        admitted: Admitted,
-    ) {
-        let digest = content.digest;
-        let (component, config) = (wish.component.clone(), wish.config.clone());
-        self.library.kept.keep(&content);
-        let source = Source {
-            component: component.clone(),
-            digest,
-            origin: origin.clone(),
-            loaded: Some(SystemTime::now()),
-            provenance: Provenance::of(&content.bytes),
-        };
-        let mut work = self.library.work();
-        work.memory.generation += 1;
-        let number = work.memory.generation;
-        let remembered = work.memory.slot_mut(slot);
-        // Served on from memory, it is still the file that is gone.
-        let is_file = match origin {
-            Origin::File(_) => true,
-            Origin::Kept => remembered.file(&component).is_some_and(|it| it.digest == digest),
-            Origin::Standard | Origin::Uploaded | Origin::Native | Origin::Given => false,
-        };
-        remembered.keep(Kept {
-            component: component.clone(),
-            digest,
-            config: config.clone(),
-            is_file,
-        });
-        self.library.kept.save(&work.memory);
-        let slot_work = work.slot(slot);
-        slot_work.refused = None;
-        let key = Some(ContentKey::new(digest, &config));
-        tracing::info!(slot = slot.name(), %digest, "policy {component} is admitted");
-        slot_work.installed = Some(Installed { component, key, origin, bytes: Some(content) });
-        self.library.kept.prune(&work.memory);
-        self.library.hand_over(slot, activate(admitted, source, number));
-    }
-
-    fn install_native(&self, slot: Slot, wish: &Wish) {
-        let mut work = self.library.work();
-        let slot_work = work.slot(slot);
-        slot_work.refused = None;
-        let is_installed = slot_work
-            .installed
-            .as_ref()
-            .is_some_and(|it| it.key.is_none() && it.component == wish.component);
-        if is_installed {
-            return;
-        }
-        slot_work.installed = Some(Installed {
-            component: wish.component.clone(),
-            key: None,
-            origin: Origin::Native,
-            bytes: None,
-        });
-        work.memory.generation += 1;
-        let number = work.memory.generation;
-        self.library.kept.save(&work.memory);
-        let native =
-            native_named(slot, &wish.component, number).expect("the offer was a native policy");
-        self.library.hand_over(slot, Change::Activate(Arc::new(native), None));
     }
 
     /// Notes it, and tells of it if this content has not been refused so before.
@@ -465,13 +392,12 @@ impl Reloader {
         let refused = work.slot(slot).refused.as_ref().and_then(|it| it.key);
         let remembered = work.memory.slot(slot);
         let parked = remembered.parked.clone();
-        let kept = remembered.kept.iter().filter(|it| it.component == wish.component);
-        let mut candidates: Vec<(String, Origin, Content)> = kept
-            .filter_map(|it| {
-                Some((it.config.clone(), Origin::Kept, self.library.kept.read(it.digest)?))
-            })
-            .collect();
+        let kept = remembered.kept.iter().filter(|it| it.component == wish.component).cloned();
+        let kept: Vec<Kept> = kept.collect();
         drop(work);
+        let read = |it: Kept| Some((it.config, Origin::Kept, self.library.kept.read(it.digest)?));
+        let mut candidates: Vec<(String, Origin, Content)> =
+            kept.into_iter().filter_map(read).collect();
         let standard = self.library.standard(slot, &wish.component);
         candidates.extend(standard.map(|it| (wish.config.clone(), Origin::Standard, it)));
         for (config, origin, content) in candidates {

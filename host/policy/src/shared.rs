@@ -35,9 +35,16 @@ impl Handover {
     }
 
     pub fn push(&self, slot: Slot, change: Change) {
-        let mut changes = lock(&self.changes);
-        changes.push((slot, change));
-        self.is_waiting.store(true, Ordering::Release);
+        let overtaken = {
+            let mut changes = lock(&self.changes);
+            let overtaken = overtaken(&changes, slot, &change);
+            let overtaken = overtaken.map(|index| changes.remove(index));
+            changes.push((slot, change));
+            self.is_waiting.store(true, Ordering::Release);
+            overtaken
+        };
+        // Freed on this thread, not while the driver waits.
+        drop(overtaken);
     }
 
     pub fn take(&self) -> Vec<(Slot, Change)> {
@@ -61,6 +68,16 @@ impl Handover {
     pub fn take_quarantined(&self) -> Vec<Arc<Generation>> {
         std::mem::take(&mut lock(&self.quarantined))
     }
+}
+
+/// Of two generations that no round came between, the earlier one never serves.
+fn overtaken(changes: &[(Slot, Change)], slot: Slot, change: &Change) -> Option<usize> {
+    let is_settled =
+        |(of, before): &(Slot, Change)| *of == slot && !matches!(before, Change::OnFailure(_));
+    let index = changes.iter().rposition(is_settled)?;
+    let are_both =
+        matches!((&changes[index].1, change), (Change::Activate(..), Change::Activate(..)));
+    are_both.then_some(index)
 }
 
 /// The place of `slot` in tables of all slots.

@@ -86,8 +86,9 @@ impl PolicyLibrary {
         slot_work.is_unparked = true;
         slot_work.refused = None;
         slot_work.refusals.clear();
-        library.kept.save(&work.memory);
         request(library, &mut work);
+        drop(work);
+        library.save();
         Ok(())
     }
 
@@ -139,8 +140,9 @@ impl PolicyLibrary {
         let library = self.library();
         let mut work = library.work();
         if work.memory.slot_mut(slot).choice.take().is_some() {
-            library.kept.save(&work.memory);
             request(library, &mut work);
+            drop(work);
+            library.save();
         }
     }
 
@@ -157,10 +159,13 @@ impl PolicyLibrary {
         let Some(active) = view.as_ref().and_then(|view| view.active.clone()) else {
             return Err(RollbackError::NothingLoaded(slot.name()));
         };
-        match view.and_then(|view| view.last_good) {
-            Some(before) => Ok(library.roll_back_to(slot, &mut work, &active, before)),
-            None => library.restore_before(slot, &mut work, &active),
-        }
+        let Some(before) = view.and_then(|view| view.last_good) else {
+            return library.restore_before(slot, &mut work, &active);
+        };
+        let rolled_back = library.roll_back_to(slot, &mut work, &active, before);
+        drop(work);
+        library.save();
+        Ok(rolled_back)
     }
 }
 
@@ -176,17 +181,17 @@ impl Library {
         remembered.parked.extend(active.key);
         if let Some(key) = before.key {
             remembered.parked.remove(&key);
-            remembered.keep(Kept {
+            let kept = Kept {
                 component: before.component.clone(),
                 digest: key.digest,
                 config: before.config().to_owned(),
                 is_file: matches!(before.origin, Origin::File(_)),
-            });
+            };
+            remembered.keep(kept, active.key);
         }
-        let installed = self.installed(&before);
+        let installed = Installed::of(&before);
         self.follow(slot, work, &installed, before.config());
         work.slot(slot).installed = Some(installed);
-        self.kept.save(&work.memory);
         let rolled_back = RolledBack {
             from: active.label(),
             to: before.label(),
@@ -205,9 +210,11 @@ impl Library {
     ) -> Result<RolledBack, RollbackError> {
         let remembered = work.memory.slot(slot);
         let is_before = |it: &&Kept| active.key != Some(it.key());
-        let before = remembered.kept.iter().filter(is_before).find(|it| {
-            !remembered.parked.contains(&it.key()) && self.kept.read(it.digest).is_some()
-        });
+        let before = remembered
+            .kept
+            .iter()
+            .filter(is_before)
+            .find(|it| !remembered.parked.contains(&it.key()) && self.kept.has(it.digest));
         let before = before.cloned().ok_or(RollbackError::NothingBefore(slot.name()))?;
         let rolled_back =
             RolledBack { from: active.label(), to: before.component.clone(), to_generation: None };

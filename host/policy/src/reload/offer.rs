@@ -2,10 +2,10 @@
 
 use super::Files;
 use crate::admission::{Refusal, Stage};
-use crate::folder::Content;
+use crate::folder::{Content, Unread};
 use crate::generation::{Digest, Origin};
 use crate::host::{native_named, unknown_policy};
-use crate::library::{Binding, Library, Work};
+use crate::library::{Binding, Library};
 use pointsman_scheduler::Slot;
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ pub(super) struct Wish {
 pub(super) enum Offer {
     Guest(Offered),
     Native,
+    /// It is not there as a whole yet; until then everything stays as it is.
+    Pending,
 }
 
 #[derive(Clone)]
@@ -64,28 +66,29 @@ impl Library {
     /// was there; else a standard policy, what was kept, a native one.
     pub(super) fn offer(&self, slot: Slot, wish: &Wish, files: &Files) -> Result<Offer, Refusal> {
         let name = &wish.component;
-        let mut work = self.work();
         if let Some(digest) = wish.upload {
-            let content = self.content(slot, &mut work, digest).ok_or_else(|| {
+            let content = self.content(slot, digest).ok_or_else(|| {
                 Refusal::new(Stage::Read, "its content is gone; hand it over again")
             })?;
             return Ok(Offer::Guest(Offered::whole(content, Origin::Uploaded)));
         }
         if let Some(found) = files.get(name) {
-            let digest = found.digest.clone()?;
+            let digest = match found.digest.clone() {
+                Ok(digest) => digest,
+                Err(Unread::Pending(_)) => return Ok(Offer::Pending),
+                Err(Unread::Refused(refusal)) => return Err(refusal),
+            };
             let origin = Origin::File(found.path.clone());
             return Ok(Offer::Guest(Offered { digest, origin, content: None, warning: None }));
         }
-        if let Some(offered) = self.vanished(slot, name, &mut work) {
+        if let Some(offered) = self.vanished(slot, name) {
             return Ok(Offer::Guest(offered));
         }
         if let Some(content) = self.standard(slot, name) {
             return Ok(Offer::Guest(Offered::whole(content, Origin::Standard)));
         }
-        let kept = work.memory.slot(slot).kept.iter().find(|it| it.component == *name);
-        if let Some(digest) = kept.map(|kept| kept.digest)
-            && let Some(content) = self.content(slot, &mut work, digest)
-        {
+        let latest = self.work().memory.slot(slot).latest(name).map(|it| it.digest);
+        if let Some(content) = latest.and_then(|digest| self.content(slot, digest)) {
             let warning = format!(
                 "there is no {name}.wasm in the folder; the content accepted last goes on serving"
             );
@@ -95,16 +98,15 @@ impl Library {
         if native_named(slot, name, 0).is_some() {
             return Ok(Offer::Native);
         }
-        Err(unknown_policy(slot, name, &self.names(slot, &work)))
+        Err(unknown_policy(slot, name, &self.names(slot, &self.work())))
     }
 
     /// What served from a file that is gone.
-    fn vanished(&self, slot: Slot, name: &str, work: &mut Work) -> Option<Offered> {
-        let digest = work.memory.slot(slot).file(name)?.digest;
-        let content = self.content(slot, work, digest)?;
+    fn vanished(&self, slot: Slot, name: &str) -> Option<Offered> {
+        let digest = self.work().memory.slot(slot).file(name)?.digest;
+        let content = self.content(slot, digest)?;
         let is_standard = self.standard(slot, name).is_some();
-        let installed = work.slot(slot).installed.as_ref();
-        let origin = installed.map(|it| it.origin.clone());
+        let origin = self.work().slot(slot).installed.as_ref().map(|it| it.origin.clone());
         let origin = origin.filter(|it| matches!(it, Origin::File(_))).unwrap_or(Origin::Kept);
         let gone = match &origin {
             Origin::File(path) => path.display().to_string(),
@@ -129,9 +131,20 @@ impl Library {
         Some(Content { digest: Digest::of(&bytes), bytes })
     }
 
-    /// Accepted content, from memory or from where it is kept.
-    fn content(&self, slot: Slot, work: &mut Work, digest: Digest) -> Option<Content> {
-        let installed = work.slot(slot).installed.as_ref().and_then(|it| it.bytes.clone());
-        installed.filter(|it| it.digest == digest).or_else(|| self.kept.read(digest))
+    /// Accepted content, from memory or from where it is kept. Not to be called while holding the
+    /// work.
+    fn content(&self, slot: Slot, digest: Digest) -> Option<Content> {
+        let installed = self.work().slot(slot).installed.as_ref().and_then(|it| it.bytes.clone());
+        if let Some(content) = installed.filter(|it| it.digest == digest) {
+            return Some(content);
+        }
+        let content = self.kept.read(digest)?;
+        // So that it is not read at every look.
+        if let Some(installed) = &mut self.work().slot(slot).installed
+            && installed.key.is_some_and(|key| key.digest == digest)
+        {
+            installed.bytes = Some(content.clone());
+        }
+        Some(content)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Files, Reloader};
 use crate::admission::{Candidate, Refusal};
-use crate::folder::{self, Content, Found};
+use crate::folder::{self, Content, Found, Unread};
 use crate::generation::Digest;
 use crate::library::Library;
 use crate::provenance::Provenance;
@@ -37,27 +37,34 @@ impl Reloader {
             if self.library.work().requested > asked {
                 return;
             }
-            listed.push(self.look_at_other(component, found));
+            listed.extend(self.look_at_other(component, found));
         }
         self.verdicts.retain(|digest, _| listed.iter().any(|it| it.digest == Some(*digest)));
         self.library.work().files = listed;
     }
 
-    fn look_at_other(&mut self, component: &str, found: &Found) -> FileVerdict {
+    /// None: it is not there as a whole yet.
+    fn look_at_other(&mut self, component: &str, found: &Found) -> Option<FileVerdict> {
         let known = found.digest.as_ref().ok().and_then(|digest| self.verdicts.get(digest));
         let (digest, (verdict, at)) = match (known, &found.digest) {
             (Some(known), digest) => (digest.as_ref().ok().copied(), known.clone()),
-            (None, Err(refusal)) => (None, (Err(refusal.clone()), SystemTime::now())),
-            (None, Ok(_)) => self.try_other(component, &found.path),
+            (None, Err(Unread::Pending(_))) => return None,
+            (None, Err(Unread::Refused(refusal))) => {
+                (None, (Err(refusal.clone()), SystemTime::now()))
+            }
+            (None, Ok(_)) => self.try_other(component, &found.path)?,
         };
         let (component, path) = (component.to_owned(), found.path.clone());
-        FileVerdict { component, path, digest, verdict, at }
+        Some(FileVerdict { component, path, digest, verdict, at })
     }
 
-    fn try_other(&mut self, component: &str, path: &Path) -> (Option<Digest>, Dated) {
+    fn try_other(&mut self, component: &str, path: &Path) -> Option<(Option<Digest>, Dated)> {
         let content = match folder::read(path) {
             Ok(content) => content,
-            Err(refusal) => return (None, (Err(refusal), SystemTime::now())),
+            Err(Unread::Pending(_)) => return None,
+            Err(Unread::Refused(refusal)) => {
+                return Some((None, (Err(refusal), SystemTime::now())));
+            }
         };
         // Not that of the scan: the file may be being written.
         let digest = content.digest;
@@ -68,7 +75,7 @@ impl Reloader {
         }
         let verdict = (verdict, SystemTime::now());
         self.verdicts.insert(digest, verdict.clone());
-        (Some(digest), verdict)
+        Some((Some(digest), verdict))
     }
 }
 

@@ -7,9 +7,22 @@ use pointsman_scheduler::Slot;
 use pointsman_scheduler::policies::Policies;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Waits for it.
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}
 
 /// Counts what is told, by digest.
 fn listen(it: &Setup) -> Arc<Mutex<BTreeMap<Option<Digest>, usize>>> {
@@ -64,8 +77,9 @@ fn whatever_lies_in_the_files_place_the_old_policy_serves_and_the_file_counts_wh
         put();
         for _ in 0..2 {
             it.take();
+            let refused = until(what, || it.slot().refused);
             let slot = it.slot();
-            assert_eq!(slot.refused.expect(what).stage, Stage::Read, "{what}");
+            assert_eq!(refused.stage, Stage::Read, "{what}");
             assert_eq!((it.score(), slot.serving.stamp.generation), (0.1, 1), "{what}");
         }
         fs::remove_dir(&path).or_else(|_| fs::remove_file(&path)).unwrap();
@@ -81,16 +95,89 @@ fn what_could_not_be_read_is_tried_again_though_no_event_tells_of_it() {
     let mut it = Setup::new();
     symlink(it.root.path().join("later"), it.path("p")).unwrap();
     it.bind("p");
-    assert_eq!(it.slot().refused.unwrap().stage, Stage::Read);
+    assert_eq!(it.slot().refused.map(|it| it.reason), None, "links may come before their targets");
+    let refused = until("the link is told of", || it.slot().refused);
+    assert_eq!((refused.stage, &*refused.reason), (Stage::Read, "it is a link to nothing"));
     fs::write(it.root.path().join("later"), constant(0.4)).unwrap();
     // Nobody asks for it.
-    let deadline = Instant::now() + PATIENCE;
-    while !it.host.has_swap() {
-        assert!(Instant::now() < deadline, "it is not tried again");
-        std::thread::yield_now();
-    }
+    until("it is tried again", || it.host.has_swap().then_some(()));
     it.host.begin_round();
-    assert_eq!(it.score(), 0.4);
+    assert_eq!((it.score(), it.slot().refused.is_none()), (0.4, true));
+}
+
+#[test]
+fn a_file_that_is_being_written_is_neither_taken_nor_told_of_until_it_is_closed() {
+    let mut it = Setup::new();
+    let told = listen(&it);
+    it.drop_in("p", &constant(0.1));
+    it.bind("p");
+    // In place, piece by piece, over content of the same length that would pass by halves.
+    let whole = constant(0.2);
+    assert_eq!(whole.len(), constant(0.1).len());
+    let mut writer = fs::OpenOptions::new().write(true).open(it.path("p")).unwrap();
+    for piece in whole.chunks(whole.len() / 7) {
+        writer.write_all(piece).unwrap();
+        it.take();
+        let slot = it.slot();
+        assert_eq!((it.score(), slot.serving.stamp.generation), (0.1, 1));
+        assert_eq!((slot.state, slot.refused.is_none()), (SlotState::Serving, true));
+    }
+    drop(writer);
+    until("it is taken", || it.host.has_swap().then_some(()));
+    it.host.begin_round();
+    assert_eq!((it.score(), it.slot().serving.stamp.generation), (0.2, 2));
+    assert!(told.lock().unwrap().is_empty());
+}
+
+#[test]
+fn of_many_contents_in_a_row_the_last_one_serves_and_no_other_stays() {
+    let mut it = Setup::new();
+    it.drop_in("p", &constant(0.0));
+    it.bind("p");
+    for i in 1..=500 {
+        it.drop_in("p", &constant(f64::from(i) / 1000.0));
+        it.library.rescan();
+        if i % 5 == 0 {
+            // Accepted, while the driver is busy with a long round.
+            assert!(it.library.settle(PATIENCE));
+        }
+    }
+    it.take();
+    let slot = it.slot();
+    assert_eq!((it.score(), slot.state), (0.5, SlotState::Serving));
+    assert_eq!(slot.last_good.unwrap().digest, Some(Digest::of(&constant(0.0))));
+    // In the folder of accepted policies, too.
+    let kept = fs::read_dir(it.root.path().join("data/policies")).unwrap().count();
+    assert!(kept <= 4, "{kept} files are kept");
+    // What served before is there after a restart, though others were accepted in between.
+    let mut it = it.restart();
+    it.bind("p");
+    it.library.rollback(Slot::Scoring).unwrap();
+    it.take();
+    assert_eq!(it.score(), 0.0);
+}
+
+#[test]
+fn touching_rewriting_and_new_rights_load_nothing_anew() {
+    let mut it = Setup::new();
+    it.drop_in("p", &constant(0.1));
+    it.bind("p");
+    let before = it.slot().serving;
+    for i in 0..100 {
+        let file = fs::File::options().append(true).open(it.path("p")).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_secs(i)).unwrap();
+        drop(file);
+        if i % 10 == 0 {
+            it.drop_in("p", &constant(0.1));
+            let rights = if i % 20 == 0 { 0o600 } else { 0o644 };
+            fs::set_permissions(it.path("p"), fs::Permissions::from_mode(rights)).unwrap();
+        }
+        it.take();
+    }
+    it.score();
+    let after = it.slot().serving;
+    assert_eq!((after.stamp, after.since), (before.stamp, before.since));
+    assert!(it.host.take_incidents().len() <= 1, "it began to serve once");
 }
 
 #[test]
