@@ -6,7 +6,7 @@ use crate::explain::Reason;
 use crate::ids::TaskId;
 use crate::index::WorkerKey;
 use crate::policies::{CallError, Policies, QueueProfile, ScoringProfile};
-use crate::queue::{ClassIdx, QueueIdx, RankKey};
+use crate::queue::{Candidate, ClassIdx, QueueIdx, RankKey};
 use crate::record::{Decision, Outcome, PolicyStamp, TaskState};
 use crate::reservation::Reservation;
 use crate::scheduler::{PlanReport, Scheduler};
@@ -44,26 +44,23 @@ impl Scheduler {
         let queue_profile = policies.queue();
         let mut report = PlanReport { n_started: 0, more };
         self.wake_helped();
-        self.is_reservation_stale = true;
         self.best_free = None;
+        self.review_reservation(&queue_profile, policies);
         while self.rank_heads(policies)
-            && let Some((key, class)) = self.queues.first()
+            && let Some(first) = self.queues.first()
         {
             if report.n_started == self.settings.max_placements_per_round {
                 report.more = true;
                 break;
             }
-            if self.is_reservation_stale {
-                self.reservation = self.reserve_for_best_head(&queue_profile, policies);
-                self.is_reservation_stale = false;
-            }
-            match self.choose(key.task, policies) {
+            self.refresh_reservation(first.order, &queue_profile, policies);
+            match self.choose(&first, policies) {
                 Choice::Worker(worker, decision) => {
-                    self.commit(key.task, worker, decision, effects);
+                    self.commit(&first, worker, decision, effects);
                     report.n_started += 1;
                 }
-                Choice::HeldBack(reason) => self.queues.pass_over(class, key, reason),
-                Choice::Nowhere => self.note_no_fit(class, key, &queue_profile),
+                Choice::HeldBack(reason) => self.queues.pass_over(first.class, first.key, reason),
+                Choice::Nowhere => self.note_no_fit(&first, &queue_profile),
                 Choice::NoPolicy => break,
             }
         }
@@ -72,23 +69,28 @@ impl Scheduler {
 
     fn commit(
         &mut self,
-        id: TaskId,
+        first: &Candidate,
         worker_idx: WorkerIdx,
         mut decision: Decision,
         effects: &mut Vec<Effect>,
     ) {
+        let id = first.key.task;
         decision.queue = self.task(id).ranked.map(|ranked| ranked.stamp).unwrap_or_default();
         let request = self.task(id).spec.request;
         let expected = self.task(id).expected;
         if let Some(reservation) = &mut self.reservation {
-            self.is_reservation_stale |= reservation.task == id;
-            reservation.note_start(self.now, worker_idx, &request, expected);
+            if reservation.binds(first.order) {
+                reservation.note_start(self.now, worker_idx, &request, expected);
+            } else {
+                self.is_reservation_stale = true;
+            }
         }
         self.start(id, worker_idx, decision, effects);
     }
 
     /// The head does not fit anywhere now: what that means for its class and queue.
-    fn note_no_fit(&mut self, class: ClassIdx, key: RankKey, profile: &QueueProfile) {
+    fn note_no_fit(&mut self, first: &Candidate, profile: &QueueProfile) {
+        let Candidate { key, class, order } = *first;
         let reason = self.why_no_fit(key.task);
         let queue = self.queues.class(class).key.queue;
         let discipline = self.queues.get(queue).settings.discipline.or(profile.discipline);
@@ -100,8 +102,11 @@ impl Scheduler {
                 self.queues.block_queue(queue, key);
                 return;
             }
-            Discipline::Backfill if is_possible && self.reservation.is_none() => {
-                self.reservation = self.reserve(key.task);
+            Discipline::Backfill if is_possible && !self.is_reserved_before(order) => {
+                if let Some(reservation) = self.reserve(order) {
+                    self.reservation = Some(reservation);
+                    self.is_reservation_stale = false;
+                }
             }
             Discipline::Strict | Discipline::Backfill | Discipline::Greedy => {}
         }
@@ -114,10 +119,44 @@ impl Scheduler {
         set.or(profile.discipline).unwrap_or_default()
     }
 
+    /// Whether one that comes earlier holds the round's reservation.
+    fn is_reserved_before(&self, order: RankKey) -> bool {
+        self.reservation.as_ref().is_some_and(|reservation| reservation.binds(order))
+    }
+
+    /// At the start of a round. Tasks wait for the sake of the last round's reservation: if it is not
+    /// the same any more, they are tried again.
+    fn review_reservation(&mut self, profile: &QueueProfile, policies: &mut dyn Policies) {
+        let last = self.reservation.take();
+        if self.queues.is_nothing_to_try() {
+            // Nothing asks for a reservation, and whatever waited for the sake of one is gone.
+            return;
+        }
+        self.reservation = self.reserve_for_best_head(profile, policies);
+        self.is_reservation_stale = false;
+        if self.reservation != last {
+            self.queues.reopen_held_back();
+        }
+    }
+
+    /// Before a choice: better-ranked tasks may have taken what the reservation was computed with.
+    /// They are not bound by it themselves.
+    fn refresh_reservation(
+        &mut self,
+        order: RankKey,
+        profile: &QueueProfile,
+        policies: &mut dyn Policies,
+    ) {
+        if self.is_reservation_stale && self.is_reserved_before(order) {
+            self.reservation = self.reserve_for_best_head(profile, policies);
+            self.is_reservation_stale = false;
+        }
+    }
+
     /// The round's reservation: for the best-ranked task of all backfill queues that was tried and
     /// did not fit.
     fn reserve_for_best_head(
-        &mut self,
+        &self,
         profile: &QueueProfile,
         policies: &mut dyn Policies,
     ) -> Option<Reservation> {
@@ -141,13 +180,13 @@ impl Scheduler {
             let heads = heads.collect();
             self.best_head(heads, policies)?
         };
-        self.reserve(best.task)
+        self.reserve(best)
     }
 
-    fn choose(&mut self, id: TaskId, policies: &mut dyn Policies) -> Choice {
+    fn choose(&mut self, first: &Candidate, policies: &mut dyn Policies) -> Choice {
         for _ in 0..MAX_RUNGS {
             let profile = policies.scoring();
-            match self.choose_by(id, &profile, policies) {
+            match self.choose_by(first, &profile, policies) {
                 Ok(choice) => return choice,
                 Err(CallError::NextRung) => {}
                 Err(CallError::Held) => return Choice::NoPolicy,
@@ -158,10 +197,11 @@ impl Scheduler {
 
     fn choose_by(
         &mut self,
-        id: TaskId,
+        first: &Candidate,
         profile: &Arc<ScoringProfile>,
         policies: &mut dyn Policies,
     ) -> Result<Choice, CallError> {
+        let id = first.key.task;
         let with_share = profile.needs_task.contains(&TaskColumn::TenantShare);
         if with_share {
             self.follow_workers();
@@ -171,7 +211,8 @@ impl Scheduler {
         let task_columns: Vec<f64> =
             profile.needs_task.iter().map(|column| task.column(*column, &context)).collect();
         let now = self.now;
-        let (workers, reservation) = (&self.workers, &self.reservation);
+        let workers = &self.workers;
+        let reservation = self.reservation.as_ref().filter(|it| it.binds(first.order));
         let spec = &task.spec;
         let is_restricted = |key: &WorkerKey| {
             profile.banded
@@ -184,7 +225,7 @@ impl Scheduler {
                 return false;
             }
             if let Some(reservation) = reservation
-                && !reservation.allows(now, id, key.worker, &spec.request, task.expected)
+                && !reservation.allows(now, key.worker, &spec.request, task.expected)
             {
                 held_back = Some(Reason::ReservedFor { task: reservation.task });
                 return false;
@@ -202,29 +243,29 @@ impl Scheduler {
             n_queued: self.queues.n_queued,
         };
         let best = self.scores.best(workers, policies, profile, &wanted, accept)?;
-        let Some(mut first) = best[0] else {
+        let Some(mut chosen) = best[0] else {
             return Ok(held_back.map_or(Choice::Nowhere, Choice::HeldBack));
         };
         let mut second = best[1];
         // A retry prefers another worker.
         if let Some(other) = second
-            && self.failed_last_on(id) == Some(first.worker)
+            && self.failed_last_on(id) == Some(chosen.worker)
         {
-            (first, second) = (other, Some(first));
+            (chosen, second) = (other, Some(chosen));
         }
-        if profile.banded && first.score < RESTRICTED_BELOW {
+        if profile.banded && chosen.score < RESTRICTED_BELOW {
             let until = now.after(self.settings.heartbeat.interval);
-            self.workers.get_mut(first.worker).restricted_until = until;
-            self.timers.arm(until, Timer::Unrestrict(first.worker));
+            self.workers.get_mut(chosen.worker).restricted_until = until;
+            self.timers.arm(until, Timer::Unrestrict(chosen.worker));
         }
         let name = |key: WorkerKey| (self.workers.get(key.worker).record.id, key.score);
         let decision = Decision {
             scoring: profile.stamp,
             queue: PolicyStamp::default(),
-            score: first.score,
+            score: chosen.score,
             second: second.map(name),
         };
-        Ok(Choice::Worker(first.worker, decision))
+        Ok(Choice::Worker(chosen.worker, decision))
     }
 
     fn failed_last_on(&self, id: TaskId) -> Option<WorkerIdx> {
@@ -343,7 +384,8 @@ impl Scheduler {
     }
 
     /// Takes the round's reservation for the best-ranked blocked head of a backfill queue.
-    fn reserve(&self, id: TaskId) -> Option<Reservation> {
+    fn reserve(&self, order: RankKey) -> Option<Reservation> {
+        let id = order.task;
         let task = self.task(id);
         let candidates = self.workers.iter().filter(|(_, worker)| {
             worker.is_placeable()
@@ -358,7 +400,7 @@ impl Scheduler {
                 let end = held.expected.map_or(Time::NEVER, |expected| since.after(expected));
                 (end.max(self.now), held.spec.request, attempt.devices.clone())
             });
-            Reservation::earliest(id, &task.spec.request, idx, worker, running.collect())
+            Reservation::earliest(order, &task.spec.request, idx, worker, running.collect())
         });
         reservations.min_by_key(|reservation| (reservation.shadow, reservation.worker))
     }

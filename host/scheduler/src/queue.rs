@@ -37,6 +37,15 @@ impl RankKey {
     }
 }
 
+/// The best candidate of a class.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidate {
+    pub key: RankKey,
+    pub class: ClassIdx,
+    /// Its place among all candidates: its key, or its group's live rank.
+    pub order: RankKey,
+}
+
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub name: String,
@@ -262,11 +271,28 @@ impl Queues {
         }
     }
 
-    /// The best candidate of all, under its key in its class.
-    pub fn first(&self) -> Option<(RankKey, ClassIdx)> {
-        let (_, class) = *self.candidates.first()?;
+    /// The best candidate of all.
+    pub fn first(&self) -> Option<Candidate> {
+        let (order, class) = *self.candidates.first()?;
         let key = self.class(class).candidate;
-        Some((key.expect("what is listed is its class's candidate"), class))
+        Some(Candidate { key: key.expect("what is listed is its class's candidate"), class, order })
+    }
+
+    /// No class has a candidate that could be tried, nor one that waits for another task's sake.
+    pub fn is_nothing_to_try(&self) -> bool {
+        let is_held_back = |idx: &ClassIdx| self.class(*idx).is_held_back;
+        self.candidates.is_empty()
+            && !self.groups.has_stale()
+            && !self.waiting.iter().any(is_held_back)
+    }
+
+    /// For whose sake classes were held back has changed: try them again.
+    pub fn reopen_held_back(&mut self) {
+        let is_held_back = |idx: &ClassIdx| self.class(*idx).is_held_back;
+        let held_back: Vec<ClassIdx> = self.waiting.iter().copied().filter(is_held_back).collect();
+        for class in held_back {
+            self.reopen(class);
+        }
     }
 
     fn next_candidate(&self, class_idx: ClassIdx, after: RankKey) -> Option<RankKey> {

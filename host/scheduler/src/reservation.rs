@@ -1,15 +1,18 @@
 //! EASY backfilling (Lifka, JSSPP 1995): the best-ranked blocked task gets a reservation on the
-//! worker where it can start earliest; others may start there only if they do not delay it.
+//! worker where it can start earliest; those behind it may start there only if they do not delay it.
 
 use crate::ids::TaskId;
+use crate::queue::RankKey;
 use crate::resources::{Devices, Free, Request};
 use crate::time::Time;
 use crate::worker::{Worker, WorkerIdx};
 use std::time::Duration;
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Reservation {
     pub task: TaskId,
+    /// The task's place in the order: those before it take what they like.
+    order: RankKey,
     pub worker: WorkerIdx,
     /// When enough has ended there, by expected run times.
     pub shadow: Time,
@@ -21,7 +24,7 @@ impl Reservation {
     /// None if it cannot be told when the request will fit: something there has no expected end.
     /// `running`: end, amounts and devices of each attempt there.
     pub fn earliest(
-        task: TaskId,
+        order: RankKey,
         request: &Request,
         worker_idx: WorkerIdx,
         worker: &Worker,
@@ -38,25 +41,33 @@ impl Reservation {
             let is_last_of_instant = ends.peek().is_none_or(|(next, _, _)| *next > end);
             if is_last_of_instant && free.fits(request) {
                 free.take(request);
-                return Some(Reservation { task, worker: worker_idx, shadow: end, extra: free });
+                let task = order.task;
+                return Some(Reservation {
+                    task,
+                    order,
+                    worker: worker_idx,
+                    shadow: end,
+                    extra: free,
+                });
             }
         }
         None
+    }
+
+    /// Whether it counts for a task at that place in the order.
+    pub fn binds(&self, order: RankKey) -> bool {
+        self.order < order
     }
 
     /// Whether a start would leave the reserved task its start.
     pub fn allows(
         &self,
         now: Time,
-        task: TaskId,
         worker: WorkerIdx,
         request: &Request,
         expected: Option<Duration>,
     ) -> bool {
-        worker != self.worker
-            || task == self.task
-            || self.ends_in_time(now, expected)
-            || self.extra.fits(request)
+        worker != self.worker || self.ends_in_time(now, expected) || self.extra.fits(request)
     }
 
     /// A start on the reserved worker that lasts longer uses up what is free beside.

@@ -98,6 +98,58 @@ fn strict_never_overtakes_a_blocked_head_and_greedy_does() {
     }
 }
 
+fn lasting(name: &str, cpu_milli: u64, seconds: u64) -> TaskSpec {
+    TaskSpec { expected: Some(Duration::from_secs(seconds)), ..cpus(name, cpu_milli) }
+}
+
+/// What fits again comes before a larger task that waits behind it, however long it lasts.
+#[test]
+fn no_task_is_held_back_for_the_sake_of_one_behind_it() {
+    let mut world = World::new();
+    world.policies.discipline = Discipline::Backfill;
+    world.worker("w", 4);
+    let short = world.submit(vec![lasting("short", 2000, 10)])[0];
+    world.submit(vec![lasting("long", 2000, 100)]);
+    let head = world.submit(vec![lasting("head", 2000, 1000)])[0];
+    let large = world.submit(vec![lasting("large", 4000, 10)])[0];
+    use TaskState::*;
+    assert_eq!(world.states(&[head, large]), [Pending, Pending]);
+    world.finish(short, None);
+    assert_eq!(world.states(&[head, large]), [Assigned, Pending]);
+}
+
+#[test]
+fn nothing_waits_for_a_reservation_that_is_gone() {
+    let mut world = World::new();
+    world.policies.discipline = Discipline::Backfill;
+    world.worker("w", 4);
+    world.submit(vec![lasting("running", 2000, 100)]);
+    let head = world.submit(vec![lasting("head", 4000, 10)])[0];
+    let late = world.submit(vec![lasting("late", 1000, 1000)])[0];
+    assert_eq!(world.scheduler.reason(late), Some(Reason::ReservedFor { task: head }));
+    let request = world.request();
+    world.event(Event::CancelTask { request, task: head });
+    world.plan();
+    assert_eq!(world.states(&[head, late]), [TaskState::Cancelled, TaskState::Assigned]);
+}
+
+/// Running work that lasts longer than expected delays the reserved start: what ends by then may go.
+#[test]
+fn a_reservation_that_moved_holds_back_no_more_than_it_must() {
+    let mut world = World::new();
+    world.policies.discipline = Discipline::Backfill;
+    world.worker("w", 4);
+    world.submit(vec![lasting("first", 1000, 10)]);
+    world.submit(vec![lasting("second", 2000, 20)]);
+    world.submit(vec![lasting("head", 2000, 10)]);
+    let late = world.submit(vec![lasting("late", 1000, 15)])[0];
+    assert_eq!(world.state(late), TaskState::Pending);
+    // Now both are late, so that the head will find twice as much as it needs.
+    world.pass_synced(Duration::from_secs(21));
+    world.submit(vec![cpus("another", 1000)]);
+    assert_eq!(world.state(late), TaskState::Assigned);
+}
+
 /// One worker of 4 cores runs 2 for 100 s. The head wants 4. Short work and work that leaves the
 /// head its start may go first, long work may not.
 #[test]
@@ -105,10 +157,6 @@ fn backfill_never_delays_the_reserved_head() {
     let mut world = World::new();
     world.policies.discipline = Discipline::Backfill;
     world.worker("w", 4);
-    let lasting = |name: &str, cpu_milli, seconds| TaskSpec {
-        expected: Some(Duration::from_secs(seconds)),
-        ..cpus(name, cpu_milli)
-    };
     let running = world.submit(vec![lasting("running", 2000, 100)])[0];
     let head = world.submit(vec![lasting("head", 4000, 10)])[0];
     let late = world.submit(vec![lasting("late", 1000, 101)])[0];
