@@ -37,6 +37,12 @@ impl Cluster {
         Cluster { workers: vec![capacity; n], requests: Requests::AsSubmitted }
     }
 
+    /// `n` processors in one pool: no borders between machines, and memory does not count.
+    pub fn pool(n: usize) -> Cluster {
+        let cpu_milli = (n as u64).saturating_mul(ONE_CORE_MILLI);
+        Cluster::machines(1, Capacity { cpu_milli, memory: SLOT_MEMORY, gpus: 0 })
+    }
+
     /// The task as it is submitted here.
     pub(crate) fn adapt(&self, task: &Arc<TaskSpec>) -> Arc<TaskSpec> {
         match self.requests {

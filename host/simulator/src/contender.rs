@@ -76,6 +76,14 @@ impl Contender {
     /// # Errors
     /// If a policy is unknown, cannot be read, is refused, or two are for the same slot.
     pub fn named(name: &str) -> Result<Contender, ContenderError> {
+        Contender::named_or_scored_by(name, DEFAULT_SCORING)
+    }
+
+    /// As [`Contender::named`], with another standard policy for scoring where none is named.
+    ///
+    /// # Errors
+    /// As [`Contender::named`], and if there is no standard policy `scored_by`.
+    pub fn named_or_scored_by(name: &str, scored_by: &str) -> Result<Contender, ContenderError> {
         let (mut scoring, mut queue, mut rescheduling) = (None, None, None);
         let parts = if is_file(name) { vec![name] } else { name.split('+').collect() };
         for part in parts {
@@ -90,7 +98,7 @@ impl Contender {
             }
         }
         let fixed = FixedPolicies {
-            scoring: scoring.map_or_else(|| standard(DEFAULT_SCORING), Ok)?,
+            scoring: scoring.map_or_else(|| standard(scored_by), Ok)?,
             queue: queue.map_or_else(|| standard(DEFAULT_QUEUE), Ok)?,
             rescheduling,
             limits: Limits::fuel(),

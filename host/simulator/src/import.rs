@@ -2,6 +2,7 @@
 //! what is inconsistent is refused with the place and the remedy, never repaired in silence.
 
 pub mod alibaba;
+pub mod swf;
 pub mod wfcommons;
 
 mod names;
@@ -17,9 +18,10 @@ pub const MAX_BYTES: u64 = 512 << 20;
 pub enum Format {
     WfCommons,
     Alibaba,
+    Swf,
 }
 
-/// The format that a text seems to be in, by its header or top-level keys. None: neither, perhaps a
+/// The format that a text seems to be in, by its header or top-level keys. None: none, perhaps a
 /// job file of the project's own.
 pub fn format_of(text: &str) -> Option<Format> {
     #[derive(serde::Deserialize)]
@@ -30,6 +32,9 @@ pub fn format_of(text: &str) -> Option<Format> {
     }
     if text.starts_with("task_name,") {
         return Some(Format::Alibaba);
+    }
+    if swf::is_log(text) {
+        return Some(Format::Swf);
     }
     let keys: Keys = serde_json::from_str(text).ok()?;
     (keys.version.is_some() || keys.workflow.is_some()).then_some(Format::WfCommons)
@@ -91,5 +96,8 @@ mod tests {
         let recording = r#"{"name":"a","schemaVersion":"1.3","workflow":{}}"#;
         assert_eq!(format_of(recording), Some(Format::WfCommons));
         assert_eq!(format_of(alibaba::HEADER), Some(Format::Alibaba));
+        let log = "; Version: 2.2\n 1 0 3 4 5 6 7 8 9 10 1 12 13 14 15 16 17 18\n";
+        assert_eq!(format_of(log), Some(Format::Swf));
+        assert_eq!(format_of("; only a comment\n"), None);
     }
 }

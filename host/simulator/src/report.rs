@@ -9,6 +9,7 @@ use crate::workload::Workload;
 use pointsman_scheduler::graph::GraphError;
 use pointsman_scheduler::record::TaskState;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Contenders side by side on one workload. Times are nanoseconds in fields that end in `_ns`.
@@ -19,6 +20,8 @@ pub struct Report {
     pub n_tasks: usize,
     pub n_edges: usize,
     pub n_workers: usize,
+    /// Of all workers together, thousandths.
+    pub cpu_milli: u128,
     /// Of the longest job.
     pub critical_path_ns: u64,
     /// Sum of all run times.
@@ -38,8 +41,13 @@ pub struct Row {
     /// From ready to the first start, over the tasks that ran.
     pub mean_wait_ns: u64,
     pub max_wait_ns: u64,
+    /// Tasks that did not start at the instant at which they were ready.
+    pub n_waited: usize,
     /// Mean over the tasks that succeeded of max(1, (end − ready) / max(run time, 10 s)).
     pub mean_bounded_slowdown: f64,
+    /// Jain's index of the mean bounded slowdowns of the tenants: 1 if all fare alike, near 0 if one
+    /// fares far worse than the others. None with one tenant.
+    pub fairness: Option<f64>,
     /// Core time that attempts held, as a part of what the workers had during the makespan.
     pub utilisation: f64,
     pub n_succeeded: usize,
@@ -107,6 +115,7 @@ impl Report {
             n_tasks: workload.n_tasks(),
             n_edges: shapes.iter().map(|shape| shape.n_edges).sum(),
             n_workers,
+            cpu_milli: cluster.cpu_milli(),
             critical_path_ns: saturating(critical_path),
             work_ns: work,
             lower_bound_ns: has_bound.then(|| saturating(bound())),
@@ -148,7 +157,9 @@ impl Row {
             makespan_ns: makespan,
             mean_wait_ns: saturating(total_wait / waits.len().max(1) as u128),
             max_wait_ns: waits.iter().copied().max().unwrap_or(0),
+            n_waited: waits.iter().filter(|wait| **wait > 0).count(),
             mean_bounded_slowdown: slowdowns.iter().sum::<f64>() / slowdowns.len().max(1) as f64,
+            fairness: fairness(workload, run),
             utilisation: if offered > 0.0 { held / offered } else { 0.0 },
             n_succeeded,
             n_other: tasks().count() - n_succeeded,
@@ -179,6 +190,21 @@ fn bounded_slowdown((task, run_time): (&TaskRun, &u64)) -> Option<f64> {
     (task.state == TaskState::Succeeded).then_some(slowdown.max(1.0))
 }
 
+/// Jain, Chiu, Hawe: A quantitative measure of fairness (DEC-TR-301, 1984).
+fn fairness(workload: &Workload, run: &Run) -> Option<f64> {
+    let mut by_tenant: BTreeMap<&str, (f64, u32)> = BTreeMap::new();
+    for (job, runs) in workload.jobs.iter().zip(&run.jobs) {
+        for ((task, run), run_time) in job.spec.tasks.iter().zip(runs).zip(&job.run_times) {
+            let Some(slowdown) = bounded_slowdown((run, run_time)) else { continue };
+            let (sum, n) = by_tenant.entry(&task.tenant).or_default();
+            (*sum, *n) = (*sum + slowdown, *n + 1);
+        }
+    }
+    let means: Vec<f64> = by_tenant.values().map(|(sum, n)| sum / f64::from(*n)).collect();
+    let (sum, squares) = (means.iter().sum::<f64>(), means.iter().map(|it| it * it).sum::<f64>());
+    (means.len() > 1).then(|| sum * sum / (means.len() as f64 * squares))
+}
+
 fn saturating(ns: u128) -> u64 {
     u64::try_from(ns).unwrap_or(u64::MAX)
 }
@@ -189,8 +215,12 @@ impl fmt::Display for Report {
         let jobs = if self.n_jobs == 1 { String::new() } else { format!("{} jobs, ", self.n_jobs) };
         writeln!(
             f,
-            "{}: {jobs}{} tasks, {} edges, on {} workers",
-            self.workload, self.n_tasks, self.n_edges, self.n_workers
+            "{}: {jobs}{} tasks, {} edges, on {} workers with {} cores",
+            self.workload,
+            self.n_tasks,
+            self.n_edges,
+            self.n_workers,
+            self.cpu_milli as f64 / 1000.0
         )?;
         write!(
             f,
@@ -203,7 +233,7 @@ impl fmt::Display for Report {
             None => writeln!(f)?,
         }
         writeln!(f)?;
-        let rows: Vec<[String; 8]> = std::iter::once(HEADINGS.map(str::to_owned))
+        let rows: Vec<[String; N_COLUMNS]> = std::iter::once(HEADINGS.map(str::to_owned))
             .chain(self.contenders.iter().map(cells))
             .collect();
         let width =
@@ -224,25 +254,30 @@ impl fmt::Display for Report {
     }
 }
 
-const HEADINGS: [&str; 8] = [
+const HEADINGS: [&str; N_COLUMNS] = [
     "policy",
     "makespan s",
     "mean wait s",
     "max wait s",
+    "waited",
     "bounded slowdown",
+    "fairness",
     "utilisation",
     "succeeded",
     "repeats",
 ];
+const N_COLUMNS: usize = 10;
 
-fn cells(row: &Row) -> [String; 8] {
+fn cells(row: &Row) -> [String; N_COLUMNS] {
     [
         row.name.clone(),
         format_millis(row.makespan_ns),
-        format_millis(row.mean_wait_ns),
+        format!("{:.4}", row.mean_wait_ns as f64 / NANOS_PER_SECOND as f64),
         format_millis(row.max_wait_ns),
-        format!("{:.2}", row.mean_bounded_slowdown),
-        format!("{:.1} %", row.utilisation * 100.0),
+        row.n_waited.to_string(),
+        format!("{:.4}", row.mean_bounded_slowdown),
+        row.fairness.map_or_else(|| "–".to_owned(), |it| format!("{it:.6}")),
+        format!("{:.6}", row.utilisation),
         row.n_succeeded.to_string(),
         row.n_repeats.to_string(),
     ]

@@ -7,6 +7,7 @@ use crate::world::World;
 use pointsman_policy::Incident;
 use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::record::TaskState;
+use pointsman_scheduler::settings::{Discipline, QueueSettings};
 use pointsman_scheduler::{Refusal, Settings, Time};
 
 /// How a workload is played.
@@ -24,6 +25,18 @@ pub struct Options {
 impl Options {
     pub fn on(cluster: Cluster) -> Options {
         Options { cluster, settings: Settings::default(), seed: 0, check_invariants: false }
+    }
+
+    /// The same discipline for all queues that the workload names.
+    pub fn set_discipline(&mut self, workload: &Workload, discipline: Discipline) {
+        for task in workload.jobs.iter().flat_map(|job| &job.spec.tasks) {
+            if !self.settings.queues.contains_key(&task.queue) {
+                self.settings.queues.insert(task.queue.clone(), QueueSettings::default());
+            }
+        }
+        for queue in self.settings.queues.values_mut() {
+            queue.discipline = Some(discipline);
+        }
     }
 }
 
