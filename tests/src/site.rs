@@ -6,6 +6,7 @@ use pointsman_server::config::Config;
 use pointsman_server::serve::{Host, ServeOptions};
 use pointsman_worker::{WorkerOptions, run};
 use serde_json::Value;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub struct Site {
@@ -66,6 +67,11 @@ impl Site {
         while self.status().await.n_workers_live < expected {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The drop-in folder.
+    pub fn policies(&self) -> PathBuf {
+        self.folder.path().join("policies")
     }
 
     /// Drops a policy into the folder under this name, as a copy does: written aside, renamed over.

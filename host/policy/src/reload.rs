@@ -366,7 +366,7 @@ impl Reloader {
         if is_current {
             return;
         }
-        let is_new = key.is_none_or(|key| slot_work.refusals.note(key, &refusal));
+        let is_new = slot_work.refusals.note(key, &refusal);
         let refused =
             Refused { component: wish.component.clone(), key, refusal, at: SystemTime::now() };
         let told = RefusedStatus::from(&refused);

@@ -10,13 +10,17 @@ const MAX_REMEMBERED: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     recent: VecDeque<(ContentKey, Refusal)>,
-    /// Since the start; each content counts once.
+    /// Since the start; each content counts once, and what could not be read each time.
     pub n_refused: u64,
 }
 
 impl Refusals {
-    /// Whether this is new; remembers it.
-    pub fn note(&mut self, key: ContentKey, refusal: &Refusal) -> bool {
+    /// Whether this is new; remembers it. `key`: None: it could not be read.
+    pub fn note(&mut self, key: Option<ContentKey>, refusal: &Refusal) -> bool {
+        let Some(key) = key else {
+            self.n_refused += 1;
+            return true;
+        };
         if self.recent.iter().any(|(known, why)| *known == key && why == refusal) {
             return false;
         }
@@ -53,15 +57,15 @@ mod tests {
         let key = |i: usize| ContentKey::new(Digest::of(&i.to_be_bytes()), "{}");
         let refusal = Refusal::new(Stage::Format, "half a file");
         for i in [0, 1, 0, 1] {
-            refusals.note(key(i), &refusal);
+            refusals.note(Some(key(i)), &refusal);
         }
         assert_eq!(refusals.n_refused, 2);
         assert_eq!(refusals.of(key(0)), Some(&refusal));
         let pinned = Refusal::new(Stage::Pin, "another is pinned");
-        assert!(refusals.note(key(0), &pinned));
+        assert!(refusals.note(Some(key(0)), &pinned));
         assert_eq!(refusals.of(key(0)), None, "the pin may change");
         for i in 0..10 * MAX_REMEMBERED {
-            refusals.note(key(i), &refusal);
+            refusals.note(Some(key(i)), &refusal);
         }
         assert_eq!(refusals.recent.len(), MAX_REMEMBERED);
     }
