@@ -1,11 +1,16 @@
 //! The jobs of the Alibaba trace, against the values that the data's README states.
 
 use pointsman_scheduler::graph::GraphError;
+use pointsman_scheduler::record::TaskState;
+use pointsman_scheduler::resources::Capacity;
 use pointsman_simulator::analysis::Shape;
-use pointsman_simulator::cluster::Cluster;
+use pointsman_simulator::cluster::{Cluster, Requests};
+use pointsman_simulator::contender::Contender;
 use pointsman_simulator::import::alibaba::{self, RecordedJob};
 use pointsman_simulator::seconds::NANOS_PER_SECOND;
 use pointsman_simulator::simulate::{Options, simulate};
+use pointsman_simulator::workload::{WorkJob, Workload};
+use std::collections::HashSet;
 
 const NAME_CUT_AT: usize = 50;
 
@@ -52,6 +57,8 @@ fn exactly_the_cyclic_jobs_are_refused_and_no_total_differs() {
                 clean.iter_mut().zip(adds).for_each(|(sum, add)| *sum += add);
             }
         }
+        let (workload, refused) = alibaba::to_workload(file, &jobs).unwrap();
+        assert_eq!((workload.jobs.len(), refused.len()), (jobs.len() - n_cyclic, n_cyclic));
         let second = u128::from(NANOS_PER_SECOND);
         let rows_of = |is: fn(&alibaba::Row) -> bool| {
             jobs.iter().flat_map(|job| &job.rows).filter(|row| is(row)).count()
@@ -126,4 +133,34 @@ fn many_jobs_arrive_over_time_and_every_task_ends() {
             }
         }
     }
+}
+
+/// With room for everything a job takes as long as its longest path: the sums are those of the README.
+#[test]
+fn no_clean_job_takes_longer_than_its_critical_path_where_nothing_waits_for_room() {
+    let Some(folder) = crate::data("alibaba-v2018-dag") else { return };
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let rows = crate::table(&readme, "| file | jobs | tasks |");
+    let jobs = alibaba::read(&folder.join("batch_task_dags.csv.gz")).unwrap();
+    let (all, _) = alibaba::to_workload("clean", &jobs).unwrap();
+    let clean: HashSet<&str> =
+        jobs.iter().filter(|job| is_clean(job)).map(|job| job.name.as_str()).collect();
+    let is_wanted = |job: &WorkJob| clean.contains(job.spec.name.as_str());
+    let workload =
+        Workload { name: all.name, jobs: all.jobs.into_iter().filter(is_wanted).collect() };
+    let room = Capacity { cpu_milli: 1_000_000_000, memory: 1 << 40, gpus: 0 };
+    let cluster = Cluster { workers: vec![room], requests: Requests::OneSlot };
+    let mut policies = Contender::named_or_scored_by("critical-path", "least-connections").unwrap();
+    let run = simulate(&workload, &Options::on(cluster), &mut *policies.policies).unwrap();
+    let mut total = 0;
+    for (job, runs) in workload.jobs.iter().zip(&run.jobs) {
+        assert!(runs.iter().all(|run| run.n_attempts == 1 && run.state == TaskState::Succeeded));
+        let took = runs.iter().map(|run| run.ended.0).max().unwrap() - job.arrives.0;
+        assert_eq!(u128::from(took), Shape::of(job).unwrap().critical_path, "{}", job.spec.name);
+        total += took / NANOS_PER_SECOND;
+    }
+    let counts = format!("{} / {}", workload.jobs.len(), workload.n_tasks());
+    assert!(rows[0][10].starts_with(&counts), "{counts} of {}", rows[0][10]);
+    assert_eq!(total.to_string(), rows[0][11]);
+    assert_eq!(run.n_policy_failures, 0);
 }
