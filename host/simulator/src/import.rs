@@ -2,6 +2,7 @@
 //! what is inconsistent is refused with the place and the remedy, never repaired in silence.
 
 pub mod alibaba;
+pub mod lanl;
 pub mod swf;
 pub mod wfcommons;
 

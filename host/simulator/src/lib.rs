@@ -8,6 +8,7 @@ pub mod import;
 pub mod export;
 pub mod analysis;
 pub mod cluster;
+pub mod outage;
 pub mod simulate;
 pub mod report;
 pub mod contender;

@@ -2,6 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::contender::TimedPolicies;
+use crate::outage::Outage;
 use crate::workload::Workload;
 use crate::world::World;
 use pointsman_policy::Incident;
@@ -14,8 +15,11 @@ use pointsman_scheduler::{Refusal, Settings, Time};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     pub cluster: Cluster,
-    /// The scheduler's settings; the windows of `heartbeat` and the limits of `queues` are replaced.
+    /// The scheduler's settings; the limits of `queues` are replaced, and without outages the windows of
+    /// `heartbeat`.
     pub settings: Settings,
+    /// Which workers are away when. With any, workers that are up sync every interval of `heartbeat`.
+    pub outages: Vec<Outage>,
     /// Seed of the scheduler's random generator.
     pub seed: u64,
     /// Check the scheduler's invariants at every instant: slow, since each check walks all tasks.
@@ -24,7 +28,13 @@ pub struct Options {
 
 impl Options {
     pub fn on(cluster: Cluster) -> Options {
-        Options { cluster, settings: Settings::default(), seed: 0, check_invariants: false }
+        Options {
+            cluster,
+            settings: Settings::default(),
+            outages: Vec::new(),
+            seed: 0,
+            check_invariants: false,
+        }
     }
 
     /// The same discipline for all queues that the workload names.
@@ -47,6 +57,14 @@ pub struct Run {
     pub jobs: Vec<Vec<TaskRun>>,
     /// Instants at which something happened.
     pub n_instants: u64,
+    /// Events that the scheduler handled: registrations, submissions and what workers report.
+    pub n_events: u64,
+    /// Outages that began before the last task ended.
+    pub n_outages: u64,
+    /// Attempts that ended with their machine.
+    pub n_interrupted: u64,
+    /// Starts on a worker that was away and not yet given up.
+    pub n_unheard: u64,
     /// Equal for equal runs: a hash over all effects with their times.
     pub trace_hash: u64,
     /// Calls that a policy failed; others decided in its place.

@@ -1,11 +1,15 @@
 //! The event loop: the production scheduler in virtual time. At one instant completions are handled
 //! first, then arrivals, then starts.
 //!
-//! Workers register at 0, report every start and end at once, are never lost, and measure nothing of
-//! themselves: they need no regular syncs, which would cost most of the work in long runs, so the
-//! windows after which silence counts are never over. Starting and reporting take no time.
+//! Workers register at 0, report every start and end at once, and measure nothing of themselves.
+//! Unless outages are played none is ever lost: they need no regular syncs, which would cost most of
+//! the work in long runs, so the windows after which silence counts are never over. Starting and
+//! reporting take no time.
+
+mod away;
 
 use crate::contender::TimedPolicies;
+use crate::outage::Machines;
 use crate::simulate::{Options, Run, SimulateError, TaskRun};
 use crate::trace::Trace;
 use crate::workload::Workload;
@@ -33,9 +37,6 @@ const WAKE_MIN: Duration = Duration::from_millis(1);
 /// Planning rounds at one instant that start nothing although more is to be done.
 const IDLE_ROUNDS_MAX: u32 = 1000;
 
-/// Any number will do: workers have one life here.
-const LIFE: u64 = 1;
-
 pub(crate) struct World<'a> {
     workload: &'a Workload,
     options: &'a Options,
@@ -53,6 +54,7 @@ pub(crate) struct World<'a> {
     runs: Vec<Vec<TaskRun>>,
     /// By worker id.
     workers: BTreeMap<WorkerId, usize>,
+    machines: Machines,
     /// Starts to be reported.
     started: BTreeMap<WorkerId, Vec<AttemptRef>>,
     /// The answer to the last request.
@@ -62,6 +64,7 @@ pub(crate) struct World<'a> {
     /// A task with too many attempts.
     endless: Option<TaskId>,
     n_instants: u64,
+    n_events: u64,
     trace: Trace,
     n_policy_failures: u64,
     first_policy_failure: Option<(Time, Incident)>,
@@ -136,12 +139,14 @@ impl World<'_> {
                 .map(|job| vec![unstarted.clone(); job.spec.tasks.len()])
                 .collect(),
             workers: BTreeMap::new(),
+            machines: Machines::of(options),
             started: BTreeMap::new(),
             answer: None,
             n_left: workload.n_tasks(),
             last_progress: Time::ZERO,
             endless: None,
             n_instants: 0,
+            n_events: 0,
             trace: Trace::new(),
             n_policy_failures: 0,
             first_policy_failure: None,
@@ -157,6 +162,7 @@ impl World<'_> {
             self.now = now;
             self.n_instants += 1;
             self.complete();
+            self.turn_machines();
             self.submit_arrivals()?;
             self.plan(policies)?;
             if let Some(task) = self.endless {
@@ -169,29 +175,35 @@ impl World<'_> {
                 self.check_invariants()?;
             }
         }
+        self.check_invariants()?;
         Ok(self.into_run())
     }
 
     fn register_workers(&mut self) {
-        for (position, capacity) in self.options.cluster.workers.iter().enumerate() {
-            let mut token_hash = [0; 32];
-            token_hash[..8].copy_from_slice(&(position as u64).to_le_bytes());
-            let registration = Registration {
-                name: format!("worker-{}", position + 1),
-                token_hash,
-                life: LIFE,
-                n: 1,
-                capacity: *capacity,
-                labels: BTreeMap::new(),
-                held: Vec::new(),
-                finished: Vec::new(),
-            };
-            match self.ask(|request| Event::Register { request, registration }) {
-                Answer::Registered { worker, .. } => {
-                    self.workers.insert(worker, position);
-                }
-                other => unreachable!("a new worker under a new name registers: {other:?}"),
+        for position in 0..self.options.cluster.workers.len() {
+            self.register(position);
+        }
+    }
+
+    /// A new life of the worker at that position, which holds nothing.
+    fn register(&mut self, position: usize) {
+        let mut token_hash = [0; 32];
+        token_hash[..8].copy_from_slice(&(position as u64).to_le_bytes());
+        let registration = Registration {
+            name: format!("worker-{}", position + 1),
+            token_hash,
+            life: self.machines.life(position),
+            n: 1,
+            capacity: self.options.cluster.workers[position],
+            labels: BTreeMap::new(),
+            held: Vec::new(),
+            finished: Vec::new(),
+        };
+        match self.ask(|request| Event::Register { request, registration }) {
+            Answer::Registered { worker, .. } => {
+                self.workers.insert(worker, position);
             }
+            other => unreachable!("a worker under its own name registers: {other:?}"),
         }
     }
 
@@ -202,7 +214,8 @@ impl World<'_> {
         let completion = self.completions.peek().map(|Reverse(completion)| completion.at);
         let arrival = self.arrivals.last().map(|job| self.workload.jobs[*job].arrives);
         let deadline = self.scheduler.next_deadline();
-        let next = [completion, arrival, deadline, wake].into_iter().flatten().min()?;
+        let machines = self.machines.next_at();
+        let next = [completion, arrival, deadline, wake, machines].into_iter().flatten().min()?;
         (next < Time::NEVER).then(|| next.max(self.now))
     }
 
@@ -303,7 +316,7 @@ impl World<'_> {
     fn sync(&mut self, worker: WorkerId, started: Vec<AttemptRef>, finished: Vec<FinishedAttempt>) {
         let report = SyncReport {
             worker,
-            life: LIFE,
+            life: self.machines.life(self.workers[&worker]),
             measurements: None,
             started,
             finished,
@@ -311,11 +324,12 @@ impl World<'_> {
         };
         match self.ask(|request| Event::Sync { request, report }) {
             Answer::Synced { .. } => {}
-            other => unreachable!("a worker that is never lost can report: {other:?}"),
+            other => unreachable!("a worker that was not away for long can report: {other:?}"),
         }
     }
 
     fn ask(&mut self, event: impl FnOnce(RequestId) -> Event) -> Answer {
+        self.n_events += 1;
         self.scheduler.handle(self.now, event(RequestId(0)), &mut self.effects);
         self.apply();
         self.answer.take().expect("every request is answered at once")
@@ -358,6 +372,11 @@ impl World<'_> {
     }
 
     fn start(&mut self, start: &Start) {
+        if self.machines.is_down(self.workers[&start.worker]) {
+            // Nobody is there to hear it.
+            self.machines.n_unheard += 1;
+            return;
+        }
         let (job, position) = self.places[&start.attempt.task];
         let run = &mut self.runs[job][position];
         run.started.get_or_insert(self.now);
@@ -444,6 +463,10 @@ impl World<'_> {
         Run {
             jobs: self.runs,
             n_instants: self.n_instants,
+            n_events: self.n_events,
+            n_outages: self.machines.n_outages,
+            n_interrupted: self.machines.n_interrupted,
+            n_unheard: self.machines.n_unheard,
             trace_hash: self.trace.hash(),
             n_policy_failures: self.n_policy_failures,
             first_policy_failure: self.first_policy_failure,
@@ -451,14 +474,16 @@ impl World<'_> {
     }
 }
 
-/// The settings in force: nobody's silence counts, and every queue named by a task exists.
+/// The settings in force: nobody's silence counts where nobody is ever silent, and every queue named by a task exists.
 fn settings(workload: &Workload, options: &Options) -> Settings {
     let mut settings = options.settings.clone();
-    settings.heartbeat = Heartbeat {
-        suspect_after: Duration::MAX,
-        lost_after: Duration::MAX,
-        interval: settings.heartbeat.interval,
-    };
+    if options.outages.is_empty() {
+        settings.heartbeat = Heartbeat {
+            suspect_after: Duration::MAX,
+            lost_after: Duration::MAX,
+            interval: settings.heartbeat.interval,
+        };
+    }
     for task in workload.jobs.iter().flat_map(|job| &job.spec.tasks) {
         if !settings.queues.contains_key(&task.queue) {
             settings.queues.insert(task.queue.clone(), QueueSettings::default());

@@ -3,6 +3,7 @@
 
 mod alibaba;
 mod files;
+mod lanl;
 mod policies;
 mod reference;
 mod runs;
