@@ -90,6 +90,22 @@ pub enum LibraryError {
     Thread(#[source] std::io::Error),
 }
 
+/// A standard policy with what is asked of it again and again.
+pub(crate) struct Carried {
+    pub name: String,
+    pub slot: Slot,
+    pub content: Content,
+    pub provenance: Provenance,
+}
+
+impl Carried {
+    fn of(policy: StandardPolicy) -> Carried {
+        let StandardPolicy { name, slot, bytes } = policy;
+        let content = Content { digest: Digest::of(&bytes), bytes: Arc::from(&*bytes) };
+        Carried { name, slot, provenance: Provenance::of(&content.bytes), content }
+    }
+}
+
 /// What one slot is to be and what came of it.
 #[derive(Default)]
 pub(crate) struct SlotWork {
@@ -153,9 +169,7 @@ pub(crate) struct Library {
     pub cache: CompileCache,
     pub kept: MemoryFolder,
     pub directory: Option<PathBuf>,
-    pub standard: Vec<StandardPolicy>,
-    /// Of the standard policies, in their order.
-    pub provenances: Vec<Provenance>,
+    pub standard: Vec<Carried>,
     pub handover: Arc<Handover>,
     work: Mutex<Work>,
     /// Somebody asked for a pass, or to stop.
@@ -273,8 +287,7 @@ impl PolicyHost {
             cache: CompileCache::new(below("policy-cache")),
             kept,
             directory: settings.directory,
-            provenances: settings.standard.iter().map(|it| Provenance::of(&it.bytes)).collect(),
-            standard: settings.standard,
+            standard: settings.standard.into_iter().map(Carried::of).collect(),
             handover: handover.clone(),
             work: Mutex::new(Work {
                 requested: 0,

@@ -35,6 +35,8 @@ pub(crate) struct Refused {
 
 /// The niceness of the thread: the least that is not starved. Whatever the host has to do comes first.
 const NICE: i32 = 19;
+/// The longest that Linux takes; older ones do without.
+const SLICE: Duration = Duration::from_millis(100);
 /// Compiling recurses deeply.
 const STACK: usize = 8 << 20;
 
@@ -59,18 +61,22 @@ pub(crate) fn spawn(library: Arc<Library>) -> io::Result<()> {
     Ok(())
 }
 
+/// Whoever wakes up takes the processor at once: as a batch thread this one gives way to others, and
+/// the kernel lets a thread finish its slice before one with a longer slice only.
 fn lower_priority() {
-    // SAFETY: plain system calls on this thread. Linux sets niceness by thread. As a batch thread it
-    // gives way at once to any other that wakes up.
-    let results = unsafe {
-        let thread = libc::syscall(libc::SYS_gettid);
-        let batch = libc::sched_param { sched_priority: 0 };
-        [
-            libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, NICE),
-            libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const batch),
-        ]
+    let attributes = libc::sched_attr {
+        size: size_of::<libc::sched_attr>() as u32,
+        sched_policy: libc::SCHED_BATCH as u32,
+        sched_flags: 0,
+        sched_nice: NICE,
+        sched_priority: 0,
+        sched_runtime: SLICE.as_nanos() as u64,
+        sched_deadline: 0,
+        sched_period: 0,
     };
-    if results != [0, 0] {
+    // SAFETY: a plain system call about this thread, which reads a structure of the size told in it.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    if result != 0 {
         tracing::debug!("policies are compiled at normal priority");
     }
 }

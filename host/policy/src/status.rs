@@ -50,6 +50,7 @@ pub struct LookedAt {
 pub struct StandardStatus {
     pub slot: Slot,
     pub name: String,
+    pub digest: Digest,
     pub provenance: Provenance,
 }
 
@@ -258,11 +259,11 @@ impl PolicyLibrary {
             verdict: file.verdict.clone(),
             at: file.at,
         });
-        let standard = library.standard.iter().zip(&library.provenances);
-        let standard = standard.map(|(policy, provenance)| StandardStatus {
+        let standard = library.standard.iter().map(|policy| StandardStatus {
             slot: policy.slot,
             name: policy.name.clone(),
-            provenance: provenance.clone(),
+            digest: policy.content.digest,
+            provenance: policy.provenance.clone(),
         });
         LibraryStatus {
             slots,

@@ -301,9 +301,7 @@ fn available(status: &LibraryStatus) -> Vec<AvailablePolicy> {
         name: standard.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         slot: standard.slot.into(),
-        digest: pointsman_bundle::find(&standard.name)
-            .map(|policy| Digest::of(policy.bytes).to_string())
-            .unwrap_or_default(),
+        digest: standard.digest.to_string(),
         source: "standard".to_owned(),
         provenance: provenance(&standard.provenance),
     });

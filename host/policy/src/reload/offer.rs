@@ -7,7 +7,6 @@ use crate::generation::{Digest, Origin};
 use crate::host::{native_named, unknown_policy};
 use crate::library::{Binding, Library};
 use pointsman_scheduler::Slot;
-use std::sync::Arc;
 
 /// What a slot is to be served by.
 #[derive(Clone)]
@@ -127,8 +126,7 @@ impl Library {
     /// The standard policy of that name.
     pub(super) fn standard(&self, slot: Slot, name: &str) -> Option<Content> {
         let standard = self.standard.iter().find(|it| it.name == name && it.slot == slot)?;
-        let bytes: Arc<[u8]> = Arc::from(&*standard.bytes);
-        Some(Content { digest: Digest::of(&bytes), bytes })
+        Some(standard.content.clone())
     }
 
     /// Accepted content, from memory or from where it is kept. Not to be called while holding the
