@@ -1,11 +1,13 @@
 //! What must hold after every event, checked against the whole state. One function per property;
 //! numbers are those of the list in ARCHITECTURE.md.
 
+use crate::ids::{JobId, TaskId};
 use crate::record::TaskState;
 use crate::resources::Free;
 use crate::scheduler::Scheduler;
 use crate::task::Place;
 use crate::worker::Worker;
+use rustc_hash::FxHashMap;
 
 impl Scheduler {
     pub(crate) fn violations(&self) -> Vec<String> {
@@ -21,13 +23,14 @@ impl Scheduler {
 
     /// Invariant 3: exactly the placed tasks have a current attempt, held by its worker.
     fn check_current_attempts(&self, found: &mut Vec<String>) {
+        let mut holders_of: FxHashMap<TaskId, Vec<&Worker>> = FxHashMap::default();
+        for (_, worker) in self.workers.iter() {
+            for id in &worker.holds {
+                holders_of.entry(*id).or_default().push(worker);
+            }
+        }
         for task in self.tasks.values() {
-            let holders: Vec<&Worker> = self
-                .workers
-                .iter()
-                .map(|(_, worker)| worker)
-                .filter(|worker| worker.holds.contains(&task.id))
-                .collect();
+            let holders = holders_of.remove(&task.id).unwrap_or_default();
             let current = task.status.current();
             match (current, holders.as_slice()) {
                 (None, []) => {}
@@ -72,11 +75,14 @@ impl Scheduler {
 
     /// Invariant 5: sums over states equal the number of tasks.
     fn check_counts(&self, found: &mut Vec<String>) {
+        let mut n_of_job: FxHashMap<JobId, [usize; TaskState::ALL.len()]> = FxHashMap::default();
+        for task in self.tasks.values() {
+            n_of_job.entry(task.job).or_default()[task.status.state as usize] += 1;
+        }
         for (id, job) in &self.jobs {
+            let n_in_state = n_of_job.remove(id).unwrap_or_default();
             for state in TaskState::ALL {
-                let of_job =
-                    |task: &&crate::task::Task| task.job == *id && task.status.state == state;
-                let n = self.tasks.values().filter(of_job).count();
+                let n = n_in_state[state as usize];
                 if n != job.n_in_state[state as usize] as usize {
                     let counted = job.n_in_state[state as usize];
                     found.push(format!("{id} counts {counted} {state:?}, there are {n}"));
