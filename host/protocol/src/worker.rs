@@ -5,7 +5,8 @@
 //! - `GET /v1/workers/{id}/commands?after=N&life=L`, held for at most one interval, answered by
 //!   [`CommandsResponse`]. Commands are repeated until acknowledged.
 //! - `POST /v1/workers/{id}/log?task=&attempt=&term=&stream=&offset=` with raw bytes as body, of type
-//!   [`LOG_CONTENT_TYPE`] and at most [`LOG_CHUNK_MAX`] bytes.
+//!   [`LOG_CONTENT_TYPE`] and at most [`LOG_CHUNK_MAX`] bytes; `&truncated=true` with the piece that
+//!   follows a part which was not kept.
 //!
 //! Unknown keys are ignored, so that host and workers of neighbouring versions understand each
 //! other; [`PROTOCOL_VERSION`] changes when they do not.
@@ -139,6 +140,10 @@ pub struct SyncRequest {
     pub acked_command: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measurements: Option<WireMeasurements>,
+    /// In words, whether it keeps tasks within the resources they asked for, by what, or why not;
+    /// comes with the measurements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<String>,
     /// Attempts whose process started since the last acknowledged sync.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub started: Vec<WireAttempt>,

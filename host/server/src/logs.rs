@@ -1,10 +1,14 @@
 //! Output of attempts, one file per stream, under names made of numbers alone: no text of a client
-//! ever becomes part of a path.
+//! ever becomes part of a path. Scripts may run as the same user as the host and put links into its
+//! folders: every step of a path is opened by itself and follows none.
 
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, mkdirat};
 use pointsman_scheduler::{AttemptRef, TaskId};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 
@@ -36,7 +40,8 @@ impl Stream {
 
 #[derive(Debug)]
 pub struct Logs {
-    folder: PathBuf,
+    /// Opened once: whatever happens to its path, logs are in this folder and no other.
+    folder: OwnedFd,
     /// Tasks whose output is to be removed, by a thread of its own.
     forgotten: Sender<TaskId>,
 }
@@ -47,7 +52,13 @@ pub struct Piece {
     pub bytes: Vec<u8>,
     /// Bytes of the stream that are there altogether.
     pub total: u64,
+    /// Whether the script wrote more than was kept.
+    pub truncated: bool,
 }
+
+/// Read and written by the host alone.
+const FILE_MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR).union(Mode::S_IRGRP);
+const FOLDER_MODE: Mode = Mode::S_IRWXU.union(Mode::S_IRGRP).union(Mode::S_IXGRP);
 
 impl Logs {
     /// # Errors
@@ -55,7 +66,8 @@ impl Logs {
     pub fn open(folder: PathBuf) -> io::Result<Logs> {
         std::fs::create_dir_all(&folder)?;
         let (forgotten, to_remove) = channel::<TaskId>();
-        let root = folder.clone();
+        let root = folder;
+        let folder = OwnedFd::from(File::open(&root)?);
         std::thread::Builder::new().name("log-removal".to_owned()).spawn(move || {
             while let Ok(task) = to_remove.recv() {
                 // Most tasks write nothing and have no folder.
@@ -84,14 +96,24 @@ impl Logs {
         if offset.saturating_add(bytes.len() as u64) > STREAM_MAX {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
         }
-        let path = self.path(attempt, stream);
-        let folder = path.parent().expect("the path has a folder");
-        std::fs::create_dir_all(folder)?;
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true).custom_flags(libc::O_NOFOLLOW);
-        let mut file = options.open(&path)?;
+        let folder = match mkdirat(&self.folder, task_folder(attempt).as_str(), FOLDER_MODE) {
+            Ok(()) | Err(nix::Error::EEXIST) => self.open_folder(attempt)?,
+            Err(error) => return Err(error.into()),
+        };
+        let mut file =
+            open_file(&folder, &file_name(attempt, stream), OFlag::O_RDWR | OFlag::O_CREAT)?;
         file.seek(SeekFrom::Start(offset))?;
         file.write_all(bytes)
+    }
+
+    /// Notes that the script wrote more than was kept, of which something has been written.
+    ///
+    /// # Errors
+    /// As the file system's.
+    pub fn note_truncated(&self, attempt: AttemptRef, stream: Stream) -> io::Result<()> {
+        let folder = self.open_folder(attempt)?;
+        open_file(&folder, &mark_name(attempt, stream), OFlag::O_RDWR | OFlag::O_CREAT)?;
+        Ok(())
     }
 
     /// At most `max` bytes from `offset` on; nothing if the attempt wrote nothing.
@@ -105,20 +127,45 @@ impl Logs {
         offset: u64,
         max: u64,
     ) -> io::Result<Piece> {
-        let path = self.path(attempt, stream);
-        let mut options = OpenOptions::new();
-        let file = match options.read(true).custom_flags(libc::O_NOFOLLOW).open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Piece::default()),
-            Err(error) => return Err(error),
+        let open = |name: String| -> io::Result<Option<File>> {
+            let opened =
+                self.open_folder(attempt).and_then(|it| open_file(&it, &name, OFlag::O_RDONLY));
+            match opened {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                opened => opened.map(Some),
+            }
         };
-        read_piece(file, offset, max)
+        let Some(file) = open(file_name(attempt, stream))? else { return Ok(Piece::default()) };
+        let truncated = open(mark_name(attempt, stream))?.is_some();
+        Ok(Piece { truncated, ..read_piece(file, offset, max)? })
     }
 
-    fn path(&self, attempt: AttemptRef, stream: Stream) -> PathBuf {
-        let AttemptRef { task, attempt, term } = attempt;
-        let file = format!("{attempt}-{}.{}", term.0, stream.name());
-        self.folder.join(task.0.to_string()).join(file)
+    fn open_folder(&self, attempt: AttemptRef) -> io::Result<OwnedFd> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(openat(&self.folder, task_folder(attempt).as_str(), flags, Mode::empty())?)
+    }
+}
+
+fn task_folder(attempt: AttemptRef) -> String {
+    attempt.task.0.to_string()
+}
+
+fn file_name(attempt: AttemptRef, stream: Stream) -> String {
+    format!("{}-{}.{}", attempt.attempt, attempt.term.0, stream.name())
+}
+
+fn mark_name(attempt: AttemptRef, stream: Stream) -> String {
+    format!("{}.truncated", file_name(attempt, stream))
+}
+
+/// A plain file with no other name: neither a link nor a pipe, whoever put it there.
+fn open_file(folder: impl AsFd, name: &str, flags: OFlag) -> io::Result<File> {
+    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = File::from(openat(folder, name, flags, FILE_MODE)?);
+    let metadata = file.metadata()?;
+    match metadata.is_file() && metadata.nlink() == 1 {
+        true => Ok(file),
+        false => Err(io::Error::other("something else is in the place of the log")),
     }
 }
 
@@ -127,5 +174,5 @@ fn read_piece(mut file: File, offset: u64, max: u64) -> io::Result<Piece> {
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
     file.take(max).read_to_end(&mut bytes)?;
-    Ok(Piece { bytes, total })
+    Ok(Piece { bytes, total, truncated: false })
 }

@@ -62,6 +62,8 @@ pub struct Task {
 pub struct Worker {
     pub record: WorkerRecord,
     pub state: WorkerState,
+    /// In the worker's own words.
+    pub limits: String,
     pub measurements: Option<Measurements>,
     pub last_heartbeat: Option<Time>,
     pub quarantined_until: Option<Time>,
@@ -166,6 +168,7 @@ impl ReadModel {
                     let worker = Worker {
                         state: record.state,
                         record: record.clone(),
+                        limits: String::new(),
                         measurements: None,
                         last_heartbeat: None,
                         quarantined_until: None,
@@ -331,6 +334,17 @@ impl ReadModel {
         Some(view)
     }
 
+    /// What a worker says of its limits is no record, and nothing is decided by it.
+    pub fn note_limits(&mut self, id: WorkerId, limits: String) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.limits = limits;
+        }
+    }
+
+    pub fn has_limits(&self, id: WorkerId, limits: &str) -> bool {
+        self.workers.get(&id).is_some_and(|worker| worker.limits == limits)
+    }
+
     pub fn worker_view(&self, id: WorkerId, now: Time) -> Option<WorkerView> {
         let worker = self.workers.get(&id)?;
         let mut free = pointsman_scheduler::resources::Free::all_of(&worker.record.capacity);
@@ -342,6 +356,7 @@ impl ReadModel {
         let extras = WorkerExtras {
             state: Some(worker.state),
             free: Some(&free),
+            limits: &worker.limits,
             measurements: worker.measurements,
             silent_for: worker.last_heartbeat.map(|at| now.since(at)),
             n_running: worker.holds.len() as u64,

@@ -1,9 +1,9 @@
 //! How many scripts a second the executor alone starts and ends, at some number at a time.
 //!
-//! `cargo run --release -p pointsman-worker --example spawn_rate [N [AT_A_TIME [SCRIPT]]]`
+//! `cargo run --release -p pointsman-worker --example spawn_rate [N [AT_A_TIME [SCRIPT [unlimited]]]]`
 
-use pointsman_worker::AttemptKey;
 use pointsman_worker::executor::{Execution, Executor, ExecutorEvent, ExecutorOptions};
+use pointsman_worker::{AttemptKey, CpuLimit, LimitOptions};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -12,6 +12,10 @@ fn main() {
     let mut number = |default: u64| args.next().map_or(default, |it| it.parse().expect("a number"));
     let (n, at_a_time) = (number(5000), number(8));
     let script = args.next().unwrap_or_else(|| "/bin/true".to_owned());
+    let (memory, cpu) = match args.next().as_deref() {
+        Some("unlimited") => (false, CpuLimit::Off),
+        _ => (true, CpuLimit::Weight),
+    };
     let dir = tempfile::tempdir().expect("a temporary folder");
     // An agent inside a host lives in a process of some size.
     let ballast = std::hint::black_box(vec![1u8; 200 << 20]);
@@ -20,8 +24,9 @@ fn main() {
         kill_grace: Duration::from_secs(10),
         output_cap: 8 << 20,
         sample_every: Duration::from_secs(1),
-        marker: "spawn-rate".to_owned(),
+        marker: "spawnrate".to_owned(),
         life: 1,
+        limits: LimitOptions { memory, cpu, ..LimitOptions::default() },
         hides_devices: false,
     };
     let (sender, mut events) = mpsc::unbounded_channel();
@@ -34,6 +39,8 @@ fn main() {
         env: Default::default(),
         workdir: None,
         timeout: None,
+        cpu_milli: 1000,
+        memory: 100_000_000,
         devices: Vec::new(),
     };
     let started = Instant::now();
@@ -48,6 +55,7 @@ fn main() {
         }
     }
     let rate = n as f64 / started.elapsed().as_secs_f64();
+    println!("limits: {}", executor.limits());
     println!(
         "{script}: {rate:.0} scripts/s, {at_a_time} at a time, in a process of {} MB",
         ballast.len() >> 20

@@ -147,6 +147,8 @@ impl Agent {
             env: start.env,
             workdir: start.workdir,
             timeout: start.timeout_ms.map(Duration::from_millis),
+            cpu_milli: start.cpu_milli,
+            memory: start.memory,
             devices: start.devices,
         })))
     }
@@ -248,6 +250,7 @@ impl Agent {
             life: self.life,
             acked_command: self.last_command,
             measurements,
+            limits: None,
             started: started.iter().map(|key| WireAttempt::from(*key)).collect(),
             finished: finished.iter().map(|key| self.finished[key].clone()).collect(),
             feedback: feedback.into_iter().map(|(key, it)| wire_feedback(key, it)).collect(),

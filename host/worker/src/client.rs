@@ -20,6 +20,16 @@ pub(crate) struct HostClient {
     token: Option<String>,
 }
 
+/// A piece of output.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// Its place in the host's file.
+    pub offset: u64,
+    pub bytes: Vec<u8>,
+    /// What the script wrote before it was not kept.
+    pub follows_a_gap: bool,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     #[error("the host cannot be reached: {}", with_causes(.0))]
@@ -79,18 +89,21 @@ impl HostClient {
         worker: &str,
         key: AttemptKey,
         stream: Stream,
-        offset: u64,
-        bytes: Vec<u8>,
+        piece: Piece,
     ) -> Result<(), CallError> {
         let WireAttempt(task, attempt, term) = key.into();
         let stream = match stream {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
         };
-        let url = format!(
+        let Piece { offset, bytes, follows_a_gap } = piece;
+        let mut url = format!(
             "{}/v1/workers/{worker}/log?task={task}&attempt={attempt}&term={term}&stream={stream}&offset={offset}",
             self.url
         );
+        if follows_a_gap {
+            url += "&truncated=true";
+        }
         let request =
             self.http.post(url).header("content-type", LOG_CONTENT_TYPE).timeout(SLACK).body(bytes);
         check(self.authorised(request).send().await?).await?;

@@ -4,27 +4,32 @@
 //! output delays the heartbeat. It decides nothing about tasks: what to run and what to stop comes
 //! in as commands, what happened goes out as events.
 
-mod capture;
-mod environment;
-mod feedback;
-mod groups;
-mod out_of_memory;
-mod output;
-mod proc_scan;
-mod process;
-mod simple_command;
 mod supervise;
+mod process;
+mod spawn;
+mod simple_command;
+mod environment;
+mod capture;
+mod output;
+mod feedback;
+mod cgroup;
+mod groups;
+mod strays;
+mod out_of_memory;
+mod proc_scan;
 
 pub(crate) mod leftovers;
 
+pub use cgroup::{CpuLimit, LimitOptions};
 pub use feedback::Feedback;
 pub use output::{Output, OutputChunk, Stream};
 
 use crate::attempt::{AttemptKey, End, Outcome, StopReason};
+use cgroup::Cgroups;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,13 +46,21 @@ pub struct ExecutorOptions {
     pub output_cap: u64,
     /// How often running attempts are measured.
     pub sample_every: Duration,
-    /// A name of the data folder, in each script's environment, by which a later life of the agent
-    /// finds what this one left behind. Not a secret.
+    /// A name of the data folder, of letters and digits, in each script's environment, by which a
+    /// later life of the agent finds what this one left behind. Not a secret.
     pub marker: String,
     /// Random number of this life of the agent.
     pub life: u64,
+    pub limits: LimitOptions,
     /// Whether an attempt without devices sees no device at all (on machines that have some).
     pub hides_devices: bool,
+}
+
+impl ExecutorOptions {
+    /// Carried by every process of this life.
+    fn life_marker(&self) -> String {
+        format!("{}-{:016x}", self.marker, self.life)
+    }
 }
 
 /// One script to run.
@@ -64,6 +77,9 @@ pub struct Execution {
     pub workdir: Option<String>,
     /// From process start.
     pub timeout: Option<Duration>,
+    /// What it asked for: thousandths of a core, and bytes, of which 0 is no limit.
+    pub cpu_milli: u64,
+    pub memory: u64,
     /// Indexes of the devices it holds.
     pub devices: Vec<u16>,
 }
@@ -99,6 +115,7 @@ pub struct ExecutorError {
 pub struct Executor {
     commands: Option<mpsc::UnboundedSender<Command>>,
     thread: Option<std::thread::JoinHandle<()>>,
+    limits: String,
 }
 
 #[derive(Debug)]
@@ -114,21 +131,30 @@ impl Executor {
         events: mpsc::UnboundedSender<ExecutorEvent>,
     ) -> Result<Executor, ExecutorError> {
         let failed = |source| ExecutorError { data_dir: options.data_dir.clone(), source };
-        process::keep_descriptors_to_ourselves();
         std::fs::create_dir_all(options.data_dir.join(process::ATTEMPTS)).map_err(failed)?;
-        keep_descriptors_to_ourselves();
-        let groups = groups::Groups::open(&options.data_dir, options.life).map_err(failed)?;
+        spawn::keep_descriptors_to_ourselves();
+        let (cgroups, limits) = Cgroups::open(&options.limits, &options.marker, options.life);
+        let bases = cgroups.iter().flat_map(Cgroups::bases).map(Path::to_owned).collect();
+        let groups = groups::Groups::open(&options, bases).map_err(failed)?;
+        if cgroups.is_none() {
+            strays::adopt_orphans();
+        }
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let (commands, inbox) = mpsc::unbounded_channel();
         let data_dir = options.data_dir.clone();
         let thread = std::thread::Builder::new().name("executor".to_owned()).spawn(move || {
-            let shared = Rc::new(Shared::new(options, groups, events));
+            let shared = Rc::new(Shared::new(options, groups, cgroups, events));
             tokio::task::LocalSet::new().block_on(&runtime, serve(&shared, inbox));
             runtime.shutdown_background();
         });
         let thread = thread.map_err(|source| ExecutorError { data_dir, source })?;
-        Ok(Executor { commands: Some(commands), thread: Some(thread) })
+        Ok(Executor { commands: Some(commands), thread: Some(thread), limits })
+    }
+
+    /// In words, which limits of tasks are enforced and by what, or why not.
+    pub fn limits(&self) -> &str {
+        &self.limits
     }
 
     /// Runs a script. Its key must not be running.
@@ -136,7 +162,7 @@ impl Executor {
         self.send(Command::Run(Box::new(execution)));
     }
 
-    /// TERM to the whole process group, KILL after the grace. Nothing happens if it ended already.
+    /// TERM to all of its processes, KILL after the grace. Nothing happens if it ended already.
     pub fn stop(&self, key: AttemptKey, reason: StopReason) {
         self.send(Command::Stop(key, reason));
     }
@@ -159,19 +185,17 @@ impl Drop for Executor {
     }
 }
 
-/// Whatever started the agent may have left descriptors open that every script would inherit.
-fn keep_descriptors_to_ourselves() {
-    // SAFETY: only sets a flag on descriptors; kernels without it leave them as they are.
-    unsafe {
-        libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int);
-    }
-}
-
 /// What the attempts' tasks share on the executor's thread.
 struct Shared {
     options: ExecutorOptions,
     base_environment: Vec<(String, std::ffi::OsString)>,
+    /// Dropped first: its watchdog ends what still runs.
     groups: RefCell<groups::Groups>,
+    /// None: they cannot be had, or nothing is to be limited.
+    cgroups: RefCell<Option<Cgroups>>,
+    /// Control groups of the agent itself.
+    homes: Vec<PathBuf>,
+    reaps_orphans: bool,
     running: RefCell<HashMap<AttemptKey, Running>>,
     out_of_memory: RefCell<out_of_memory::Kills>,
     events: mpsc::UnboundedSender<ExecutorEvent>,
@@ -190,12 +214,17 @@ impl Shared {
     fn new(
         options: ExecutorOptions,
         groups: groups::Groups,
+        cgroups: Option<Cgroups>,
         events: mpsc::UnboundedSender<ExecutorEvent>,
     ) -> Shared {
         Shared {
             options,
             base_environment: environment::of_the_machine(),
             groups: RefCell::new(groups),
+            homes: cgroups.as_ref().map(Cgroups::homes).unwrap_or_default(),
+            // As the first process of a container it is the parent of all orphans.
+            reaps_orphans: cgroups.is_none() || std::process::id() == 1,
+            cgroups: RefCell::new(cgroups),
             running: RefCell::default(),
             out_of_memory: RefCell::new(out_of_memory::Kills::now()),
             events,
@@ -251,6 +280,9 @@ fn stop(shared: &Shared, key: AttemptKey, reason: StopReason) {
 /// Measures all running attempts with one look at the process table.
 async fn sample(shared: &Shared) {
     shared.out_of_memory.borrow_mut().refresh();
+    if shared.reaps_orphans {
+        strays::reap_orphans();
+    }
     if shared.running.borrow().values().all(|running| running.sampled.is_none()) {
         return;
     }

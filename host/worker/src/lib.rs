@@ -15,6 +15,7 @@ mod identity;
 mod measure;
 
 pub use attempt::{AttemptKey, End, Outcome, StopReason};
+pub use executor::{CpuLimit, LimitOptions};
 pub use identity::IdentityError;
 pub use measure::machine_capacity;
 pub use run::{WorkerError, WorkerOptions, run};

@@ -1,6 +1,6 @@
 //! A worker from start to end: its options, its thread.
 
-use crate::executor::ExecutorError;
+use crate::executor::{ExecutorError, LimitOptions};
 use crate::identity::IdentityError;
 use crate::session::Session;
 use pointsman_protocol::worker::WireCapacity;
@@ -27,6 +27,7 @@ pub struct WorkerOptions {
     pub kill_grace: Duration,
     /// Bytes kept per output stream of an attempt.
     pub output_cap: u64,
+    pub limits: LimitOptions,
     /// Acknowledge starts as succeeded without running anything: for measuring the host.
     pub no_execution: bool,
 }
@@ -42,6 +43,7 @@ impl WorkerOptions {
             token: None,
             kill_grace: Duration::from_secs(10),
             output_cap: 8 << 20,
+            limits: LimitOptions::default(),
             no_execution: false,
         }
     }

@@ -73,7 +73,7 @@ impl Session {
         let identity = Identity::take(&options.data_dir)?;
         let life = random_number().map_err(|error| setup(&error))?;
         let marker = identity.marker().to_owned();
-        let reaped = leftovers::reap(&options.data_dir, &marker);
+        let reaped = leftovers::reap(&options.data_dir, &marker, &options.limits);
         if !reaped.is_empty() {
             tracing::warn!(n_attempts = reaped.len(), "ended what an earlier life left running");
         }
@@ -88,13 +88,16 @@ impl Session {
             sample_every: SAMPLE_EVERY,
             marker,
             life,
+            limits: options.limits.clone(),
             hides_devices: capacity.gpus > 0,
         };
+        let executor = Executor::start(executor_options, sender)?;
+        tracing::info!(limits = executor.limits(), "the limits of tasks");
         Ok(Session {
             identity,
             life,
             agent: Agent::new(life),
-            executor: Executor::start(executor_options, sender)?,
+            executor,
             events,
             uploads: Uploads::new(client.clone()),
             client,
@@ -291,7 +294,8 @@ impl Session {
         }
         let measurements = calls.wants_sync.then(|| self.meter.measure(self.rtt));
         calls.wants_sync = false;
-        let request = self.agent.next_sync(now, measurements);
+        let mut request = self.agent.next_sync(now, measurements);
+        request.limits = measurements.map(|_| self.executor.limits().to_owned());
         let (client, worker) = (self.client.clone(), membership.worker.clone());
         // Short enough that a lost connection leaves time for another try within the lease.
         let timeout = Duration::from_millis(membership.intervals.interval_ms)

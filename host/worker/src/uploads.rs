@@ -6,7 +6,7 @@
 //! agent's thread, so that a slow disk does not delay the heartbeat.
 
 use crate::attempt::{AttemptKey, End};
-use crate::client::{CallError, HostClient};
+use crate::client::{CallError, HostClient, Piece};
 use crate::executor::{Output, OutputChunk, Stream};
 use pointsman_protocol::worker::LOG_CHUNK_MAX;
 use std::collections::{HashMap, VecDeque};
@@ -293,13 +293,15 @@ impl Sending {
             let Progress { source, target } = self.reached[idx];
             let next_source = chunk.offset + chunk.bytes.len() as u64;
             let mut bytes = chunk.bytes;
-            if chunk.offset > source {
+            let follows_a_gap = chunk.offset > source;
+            if follows_a_gap {
                 let n_left_out = chunk.offset - source;
                 let told = format!("\n[{n_left_out} bytes left out: truncated]\n");
                 bytes.splice(0..0, told.into_bytes());
             }
             let next_target = target + bytes.len() as u64;
-            self.client.upload(&self.worker, self.key, stream, target, bytes).await?;
+            let piece = Piece { offset: target, bytes, follows_a_gap };
+            self.client.upload(&self.worker, self.key, stream, piece).await?;
             self.reached[idx] = Progress { source: next_source, target: next_target };
         }
         Ok(())

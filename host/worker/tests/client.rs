@@ -1,5 +1,7 @@
 //! A whole worker against a small host that restarts, forgets and refuses.
 
+#[path = "client/earlier_life.rs"]
+mod earlier_life;
 #[path = "client/host.rs"]
 mod host;
 
@@ -109,6 +111,7 @@ async fn much_output_arrives_whole_with_a_mark_where_it_was_cut() {
     let text = String::from_utf8(cut).expect("text");
     assert!(text.starts_with("1\n2\n3\n"));
     assert!(text.contains("bytes left out: truncated]"), "the cut is marked");
+    assert_eq!(Vec::from_iter(&host.said().truncated), [&(2, "stdout".to_owned())], "and told");
     assert!(text.len() < (1 << 20) + 100, "{} bytes", text.len());
     worker.ended().await.expect("an orderly end");
 }

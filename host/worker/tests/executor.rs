@@ -1,137 +1,20 @@
 //! The executor with real processes.
 
-use pointsman_worker::executor::{
-    Execution, Executor, ExecutorEvent, ExecutorOptions, Feedback, Output, Stream,
-};
-use pointsman_worker::{AttemptKey, Outcome, StopReason};
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
+#[path = "executor/bench.rs"]
+mod bench;
+#[path = "executor/environment.rs"]
+mod environment;
+#[path = "executor/limits.rs"]
+mod limits;
+#[path = "executor/output.rs"]
+mod output;
+#[path = "executor/trees.rs"]
+mod trees;
+
+use bench::{Bench, check, execution, is_gone, read_pid, run, until};
+use pointsman_worker::executor::{Execution, Stream};
+use pointsman_worker::{Outcome, StopReason};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
-
-const KEY: AttemptKey = AttemptKey { task: 7, number: 2, term: 3 };
-const CAP: u64 = 1 << 20;
-
-struct Bench {
-    executor: Option<Executor>,
-    events: mpsc::UnboundedReceiver<ExecutorEvent>,
-    dir: tempfile::TempDir,
-}
-
-struct Ended {
-    outcome: Outcome,
-    ran: Option<Duration>,
-    output: Option<Arc<Output>>,
-}
-
-impl Bench {
-    fn new() -> Bench {
-        Bench::with_sampling(Duration::from_secs(60))
-    }
-
-    fn with_sampling(sample_every: Duration) -> Bench {
-        let dir = tempfile::tempdir().expect("temp folder");
-        let options = ExecutorOptions {
-            data_dir: dir.path().to_owned(),
-            kill_grace: Duration::from_millis(400),
-            output_cap: CAP,
-            sample_every,
-            marker: format!("test-{}", dir.path().display()),
-            life: 1,
-            hides_devices: false,
-        };
-        let (sender, events) = mpsc::unbounded_channel();
-        Bench { executor: Some(Executor::start(options, sender).expect("starts")), events, dir }
-    }
-
-    fn run(&self, execution: Execution) {
-        self.executor.as_ref().expect("runs").run(execution);
-    }
-
-    async fn event(&mut self) -> ExecutorEvent {
-        let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv()).await;
-        event.expect("an event within 20 s").expect("the executor lives")
-    }
-
-    async fn end(&mut self) -> Ended {
-        loop {
-            if let ExecutorEvent::Ended { key, end, output } = self.event().await {
-                assert_eq!(key, KEY);
-                return Ended { outcome: end.outcome, ran: end.ran, output };
-            }
-        }
-    }
-
-    async fn feedback(&mut self) -> Feedback {
-        loop {
-            if let ExecutorEvent::Feedback(feedback) = self.event().await
-                && let Some((_, feedback)) = feedback.into_iter().next()
-            {
-                return feedback;
-            }
-        }
-    }
-}
-
-impl Ended {
-    fn bytes(&self, stream: Stream) -> Vec<u8> {
-        let output = self.output.as_ref().expect("a process started");
-        let (mut bytes, mut offset) = (Vec::new(), 0);
-        while let Some(chunk) = output.read(stream, offset, 100_000).expect("reads") {
-            offset = chunk.offset + chunk.bytes.len() as u64;
-            bytes.extend(chunk.bytes);
-        }
-        bytes
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.bytes(Stream::Stdout)).expect("text")
-    }
-}
-
-fn execution(script: &str) -> Execution {
-    Execution {
-        key: KEY,
-        task_name: "train".to_owned(),
-        job: "j5".to_owned(),
-        script: script.to_owned(),
-        env: BTreeMap::new(),
-        workdir: None,
-        timeout: None,
-        devices: Vec::new(),
-    }
-}
-
-async fn run(script: &str) -> Ended {
-    let mut bench = Bench::new();
-    bench.run(execution(script));
-    bench.end().await
-}
-
-async fn check(script: &str, expect: Outcome) {
-    assert_eq!(run(script).await.outcome, expect, "{script}");
-}
-
-fn read_pid(path: &Path) -> i32 {
-    let text = std::fs::read_to_string(path).expect("the script wrote its child's id");
-    text.trim().parse().expect("a process id")
-}
-
-/// Polls until the process is gone or a zombie.
-fn is_gone(pid: i32, within: Duration) -> bool {
-    let deadline = Instant::now() + within;
-    loop {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        if stat.is_empty() || stat.contains(") Z ") {
-            return true;
-        }
-        if Instant::now() > deadline {
-            return false;
-        }
-        std::thread::yield_now();
-    }
-}
 
 #[tokio::test]
 async fn each_way_to_end_is_told_apart() {
@@ -205,75 +88,13 @@ async fn a_stop_is_told_apart_from_the_script_s_own_end() {
     let mut bench = Bench::new();
     bench
         .run(execution("trap 'echo saved; exit 0' TERM; echo ready; while :; do sleep 0.01; done"));
-    let output = match bench.event().await {
-        ExecutorEvent::Started { output, .. } => output,
-        other => panic!("{other:?}"),
-    };
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while output.is_empty() {
-        assert!(Instant::now() < deadline, "the script did not get ready");
-        tokio::task::yield_now().await;
-    }
-    bench.executor.as_ref().expect("runs").stop(KEY, StopReason::Cancelled);
-    bench.executor.as_ref().expect("runs").stop(KEY, StopReason::Migrated);
+    let output = bench.started().await;
+    until("the script is ready", || !output.is_empty()).await;
+    bench.executor().stop(bench::KEY, StopReason::Cancelled);
+    bench.executor().stop(bench::KEY, StopReason::Migrated);
     let ended = bench.end().await;
     assert_eq!(ended.outcome, Outcome::Stopped(StopReason::Cancelled));
     assert_eq!(ended.text(), "ready\nsaved\n");
-}
-
-#[tokio::test]
-async fn endless_output_is_capped_and_head_and_tail_are_kept() {
-    let mut bench = Bench::new();
-    let mut execution = execution("echo first; yes; echo never");
-    execution.timeout = Some(Duration::from_millis(500));
-    bench.run(execution);
-    let ended = bench.end().await;
-    assert_eq!(ended.outcome, Outcome::Timeout);
-    let output = ended.output.as_ref().expect("ran");
-    assert!(output.is_truncated(Stream::Stdout), "{} bytes", output.total(Stream::Stdout));
-    let bytes = ended.bytes(Stream::Stdout);
-    assert_eq!(bytes.len() as u64, CAP);
-    assert!(bytes.starts_with(b"first\ny\ny\n"));
-}
-
-#[tokio::test]
-async fn invalid_utf_8_comes_out_byte_for_byte() {
-    let script = r"printf '\300\377\227'; printf '\346\227\245%.0s' $(seq 100000); echo ok";
-    let ended = run(script).await;
-    assert_eq!(ended.outcome, Outcome::ExitCode(0));
-    let mut expect = b"\xc0\xff\x97".to_vec();
-    expect.extend("日".repeat(100_000).into_bytes());
-    expect.extend(b"ok\n");
-    assert!(ended.bytes(Stream::Stdout) == expect, "output differs");
-}
-
-#[tokio::test]
-async fn a_script_sees_its_own_environment_only() {
-    let mut bench = Bench::new();
-    let mut execution = execution("env; pwd; ls -l /proc/self/fd; cat");
-    execution.env.insert("COLOR".to_owned(), "blue".to_owned());
-    execution.env.insert("POINTSMAN_TERM".to_owned(), "forged".to_owned());
-    execution.devices = vec![1, 3];
-    bench.run(execution);
-    let ended = bench.end().await;
-    assert_eq!(ended.outcome, Outcome::ExitCode(0));
-    let text = ended.text();
-    for line in [
-        "COLOR=blue",
-        "POINTSMAN_TASK_ID=t7",
-        "POINTSMAN_TASK_NAME=train",
-        "POINTSMAN_JOB_ID=j5",
-        "POINTSMAN_ATTEMPT=2",
-        "POINTSMAN_TERM=3",
-        "CUDA_VISIBLE_DEVICES=1,3",
-    ] {
-        assert!(text.lines().any(|found| found == line), "{line} is missing in {text}");
-    }
-    // Set by cargo for this test, so it would be inherited.
-    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
-    assert!(!text.contains("CARGO_MANIFEST_DIR"), "{text}");
-    let descriptors = text.lines().filter(|line| line.contains(" -> ")).count();
-    assert_eq!(descriptors, 4, "0, 1, 2 and the one ls reads with: {text}");
 }
 
 #[tokio::test]
@@ -373,12 +194,8 @@ async fn no_script_outlives_its_executor() {
     let mut execution = execution("sleep 600 & echo $! > \"$PID\"; echo ready; wait");
     execution.env.insert("PID".to_owned(), pid.display().to_string());
     bench.run(execution);
-    let ExecutorEvent::Started { output, .. } = bench.event().await else { panic!("starts first") };
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while output.is_empty() {
-        assert!(Instant::now() < deadline, "the script did not get ready");
-        tokio::task::yield_now().await;
-    }
+    let output = bench.started().await;
+    until("the script is ready", || !output.is_empty()).await;
     drop(bench.executor.take());
     assert!(is_gone(read_pid(&pid), Duration::from_secs(5)));
 }

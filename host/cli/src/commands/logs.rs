@@ -124,12 +124,17 @@ async fn copy(
         };
         let next = header("pointsman-log-offset")?;
         let is_complete = header("pointsman-log-complete")? == "true";
+        // A host of an earlier release does not say.
+        let is_truncated = header("pointsman-log-truncated").is_ok_and(|it| it == "true");
         let Ok(bytes) = response.bytes().await else {
             // The same piece again, or an error that says why not.
             continue;
         };
         write(&bytes)?;
         if is_complete || (bytes.is_empty() && !follows) {
+            if is_truncated {
+                eprintln!("{task} wrote more than is kept: its middle is left out");
+            }
             return Ok(());
         }
         offset = next;

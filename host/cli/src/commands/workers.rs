@@ -55,8 +55,17 @@ async fn list(client: &Client, output: Output) -> Result<Exit, Failure> {
         output.line("no workers; start one by: pointsman worker");
         return Ok(Exit::Ok);
     }
-    let headings =
-        ["ID", "STATE", "RUNNING", "CPU FREE", "MEMORY FREE", "HEARTBEAT", "CPU USED", "NAME"];
+    let headings = [
+        "ID",
+        "STATE",
+        "RUNNING",
+        "CPU FREE",
+        "MEMORY FREE",
+        "HEARTBEAT",
+        "CPU USED",
+        "NAME",
+        "LIMITS",
+    ];
     let mut table = Table::new(&headings);
     for worker in &workers {
         let free = worker.free.unwrap_or(worker.capacity);
@@ -78,10 +87,15 @@ async fn list(client: &Client, output: Output) -> Result<Exit, Failure> {
             (Colour::Plain, shown::or_dash(heartbeat)),
             (Colour::Plain, shown::percent(worker.measurements.cpu_used)),
             (Colour::Plain, worker.name.clone()),
+            (Colour::Plain, shown::or_dash(limits(worker))),
         ]);
     }
     output.table(&table);
     Ok(Exit::Ok)
+}
+
+fn limits(worker: &WorkerView) -> Option<String> {
+    (!worker.limits.is_empty()).then(|| worker.limits.clone())
 }
 
 fn state(worker: &WorkerView) -> (Colour, String) {

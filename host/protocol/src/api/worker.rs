@@ -28,6 +28,10 @@ pub struct WorkerView {
     pub free: Option<AmountsView>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// In words, whether tasks are kept within the resources they asked for, by what, or why not;
+    /// empty: not told since the host started.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub limits: String,
     #[serde(default)]
     pub measurements: WireMeasurements,
     /// Milliseconds since its last sync; absent: none since the host started.
@@ -46,6 +50,7 @@ pub struct WorkerExtras<'a> {
     /// The volatile state, where it differs from the stored one.
     pub state: Option<WorkerState>,
     pub free: Option<&'a Free>,
+    pub limits: &'a str,
     pub measurements: Option<Measurements>,
     /// How long ago the last sync came.
     pub silent_for: Option<Duration>,
@@ -63,6 +68,7 @@ impl WorkerView {
             capacity: AmountsView::from(&worker.capacity),
             free: extras.free.map(AmountsView::from),
             labels: worker.labels.clone(),
+            limits: extras.limits.to_owned(),
             measurements: extras.measurements.unwrap_or_default().into(),
             last_heartbeat_ms_ago: extras.silent_for.map(crate::worker::millis),
             running: extras.n_running,

@@ -63,6 +63,11 @@ impl RegisterRequest {
 }
 
 impl SyncRequest {
+    /// What it says of its limits, bounded and on one line.
+    pub fn take_limits(&mut self) -> Option<String> {
+        self.limits.take().map(cut)
+    }
+
     /// `worker` is the one named in the path. Values out of range are cut to it.
     pub fn into_report(self, worker: WorkerId) -> SyncReport {
         SyncReport {

@@ -25,6 +25,9 @@ pub const OFFSET_HEADER: HeaderName = HeaderName::from_static("pointsman-log-off
 /// Whether the attempt has ended and all of it was read.
 pub const COMPLETE_HEADER: HeaderName = HeaderName::from_static("pointsman-log-complete");
 
+/// Whether the script wrote more than was kept; what is left out is marked in its place.
+pub const TRUNCATED_HEADER: HeaderName = HeaderName::from_static("pointsman-log-truncated");
+
 fn stream(query: &mut Query) -> Result<Stream, Failure> {
     let name = query.take("stream").unwrap_or_else(|| "stdout".to_owned());
     Stream::find(&name).ok_or_else(|| {
@@ -67,6 +70,7 @@ pub async fn read(
                 (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
                 (OFFSET_HEADER, next.to_string()),
                 (COMPLETE_HEADER, is_complete.to_string()),
+                (TRUNCATED_HEADER, piece.truncated.to_string()),
             ];
             return Ok((headers, piece.bytes));
         }
@@ -120,6 +124,7 @@ pub async fn write(
     let term = need("term", query.parse("term")?)?;
     let offset = need("offset", query.parse("offset")?)?;
     let stream = stream(&mut query)?;
+    let truncated: bool = query.parse("truncated")?.unwrap_or(false);
     query.finish()?;
     if body.len() > LOG_CHUNK_MAX {
         let problem = format!("a piece of log has at most {LOG_CHUNK_MAX} bytes");
@@ -149,7 +154,11 @@ pub async fn write(
         return Err(Failure(Problem::new(404, "unknown_attempt", problem)));
     }
     let logs = app.logs.clone();
-    tokio::task::spawn_blocking(move || logs.write(attempt, stream, offset, &body))
+    let write = move || {
+        logs.write(attempt, stream, offset, &body)?;
+        if truncated { logs.note_truncated(attempt, stream) } else { Ok(()) }
+    };
+    tokio::task::spawn_blocking(write)
         .await
         .map_err(|_| Failure(Problem::new(500, "defect", "writing the log failed")))?
         .map_err(|error| log_failed(&error))?;

@@ -52,15 +52,21 @@ pub async fn sync(
     State(app): State<App>,
     Path(id): Path<String>,
     _: NoQuery,
-    JsonBody(wire): JsonBody<SyncRequest>,
+    JsonBody(mut wire): JsonBody<SyncRequest>,
 ) -> Answered<SyncResponse> {
     let worker: WorkerId = path_id(&id)?;
     let (seq, acked) = (wire.seq, wire.acked_command);
+    let limits = wire.take_limits();
     let report = wire.into_report(worker);
     match app.driver.request(|request| Event::Sync { request, report }).await? {
         Answer::Synced { stale } => {
             // Only now is it known to come from the life that is registered.
             app.outboxes.acknowledge(worker, acked);
+            if let Some(limits) = limits
+                && !app.model.read().has_limits(worker, &limits)
+            {
+                app.model.write().note_limits(worker, limits);
+            }
             ok(SyncResponse {
                 seq,
                 term: app.term.0,

@@ -99,12 +99,50 @@ async fn a_link_in_the_place_of_a_log_is_not_followed() {
     let secret = site.folder.path().join("secret");
     std::fs::write(&secret, "secret").unwrap();
     let folder = site.folder.path().join("data/logs/1");
+    let log = folder.join("1-1.stdout");
+    let elsewhere = site.folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::fs::write(elsewhere.join("1-1.stdout"), "secret").unwrap();
+    let check = async |what: &str| {
+        let read = site.get("/v1/tasks/t1/log").await;
+        assert_eq!((read.status, read.code()), (500, "log_failed"), "{what}");
+        let written = upload(&site, "w1", &format!("{OWN}&offset=0"), b"overwritten").await;
+        assert_eq!((written.status, written.code()), (500, "log_failed"), "{what}");
+        assert_eq!(std::fs::read_to_string(&secret).unwrap(), "secret", "{what}");
+        let there = std::fs::read_to_string(elsewhere.join("1-1.stdout")).unwrap();
+        assert_eq!(there, "secret", "{what}");
+    };
     std::fs::create_dir_all(&folder).unwrap();
-    std::os::unix::fs::symlink(&secret, folder.join("1-1.stdout")).unwrap();
-    let read = site.get("/v1/tasks/t1/log").await;
-    assert_eq!((read.status, read.code()), (500, "log_failed"));
-    let written = upload(&site, "w1", &format!("{OWN}&offset=0"), b"overwritten").await;
-    assert_eq!((written.status, written.code()), (500, "log_failed"));
-    assert_eq!(std::fs::read_to_string(&secret).unwrap(), "secret");
+    std::os::unix::fs::symlink(&secret, &log).unwrap();
+    check("a link to a file").await;
+    std::fs::remove_file(&log).unwrap();
+    std::fs::hard_link(&secret, &log).unwrap();
+    check("a second name of a file").await;
+    std::fs::remove_file(&log).unwrap();
+    nix::unistd::mkfifo(&log, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    check("a pipe, on which nobody may wait").await;
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
+    check("a link in the place of a folder on the way").await;
+    std::fs::remove_file(&folder).unwrap();
+    let written = upload(&site, "w1", &format!("{OWN}&offset=0"), b"fine").await;
+    assert_eq!(written.status, 204);
+    assert_eq!(site.get("/v1/tasks/t1/log").await.bytes, b"fine");
+    site.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_of_which_a_part_was_not_kept_says_so() {
+    let (site, _worker) = running().await;
+    upload(&site, "w1", &format!("{OWN}&offset=0"), b"head").await;
+    let whole = site.get("/v1/tasks/t1/log").await;
+    assert_eq!(header(&whole, "pointsman-log-truncated"), "false");
+    let rest = format!("{OWN}&offset=4&truncated=true");
+    assert_eq!(upload(&site, "w1", &rest, b"[9 bytes left out]tail").await.status, 204);
+    let cut = site.get("/v1/tasks/t1/log?offset=4").await;
+    assert_eq!(header(&cut, "pointsman-log-truncated"), "true");
+    assert_eq!(cut.bytes, b"[9 bytes left out]tail");
+    let other = site.get("/v1/tasks/t1/log?stream=stderr").await;
+    assert_eq!(header(&other, "pointsman-log-truncated"), "false");
     site.host.stop().await;
 }

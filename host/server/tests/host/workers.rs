@@ -37,6 +37,20 @@ async fn a_task_goes_out_once_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_says_of_its_limits_is_shown() {
+    let site = Site::start().await;
+    let mut worker = Worker::register(&site, "w", 1).await;
+    let shown = async || site.get("/v1/workers").await.body[0]["limits"].clone();
+    assert_eq!(shown().await, json!(null));
+    let told = json!({"limits": "enforced by\u{1b}[2J cgroup v1"});
+    assert_eq!(worker.sync(&site, told).await.status, 200);
+    assert_eq!(shown().await, "enforced by[2J cgroup v1", "as plain text");
+    assert_eq!(worker.sync(&site, json!({})).await.status, 200);
+    assert_eq!(shown().await, "enforced by[2J cgroup v1", "until something else is said");
+    site.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_life_that_was_replaced_starts_nothing() {
     let site = Site::start_with("[heartbeat]\ninterval = \"1s\"").await;
     let mut old = Worker::register(&site, "w", 1).await;

@@ -1,18 +1,18 @@
 //! What one output stream of an attempt wrote, byte for byte, under a cap.
 //!
-//! Small output stays in memory and never touches the disk; larger output moves to a file. Beyond
-//! the cap the first half and the last half are kept, the middle is dropped, and memory and disk
+//! Small output stays in memory and never touches the disk; larger output moves to a file without a
+//! name, which no script can replace and no crash leaves behind. Beyond the cap the first half and the last half are kept, the middle is dropped, and memory and disk
 //! stay flat whatever the script writes. It knows bytes only: no characters, no lines.
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 /// Output up to this many bytes is kept in memory.
 const MEMORY_MAX: usize = 16 * 1024;
 
-/// The kept part of one stream. The file, if any, goes when the capture is dropped.
+/// The kept part of one stream.
 #[derive(Debug)]
 pub(crate) struct Capture {
     cap: u64,
@@ -28,10 +28,7 @@ enum Kept {
         path: PathBuf,
     },
     /// Position of stream offset `o`: `o` in the head, then a ring over the tail's half.
-    File {
-        file: File,
-        path: PathBuf,
-    },
+    File(File),
     /// The disk refused; what was kept until then is lost, the script runs on.
     Failed,
 }
@@ -72,7 +69,7 @@ impl Capture {
         self.spill_before(bytes.len());
         match &mut self.kept {
             Kept::Memory { bytes: kept, .. } => kept.extend_from_slice(bytes),
-            Kept::File { .. } => {
+            Kept::File(_) => {
                 if let Err(error) = self.write_file(bytes) {
                     self.fail(&error);
                 }
@@ -102,9 +99,7 @@ impl Capture {
             Kept::Memory { bytes: kept, .. } => {
                 bytes.copy_from_slice(&kept[offset as usize..][..length as usize]);
             }
-            Kept::File { file, .. } => {
-                file.read_exact_at(&mut bytes, self.file_position(offset))?
-            }
+            Kept::File(file) => file.read_exact_at(&mut bytes, self.file_position(offset))?,
             Kept::Failed => return Ok(None),
         }
         Ok(Some(Chunk { offset, bytes }))
@@ -131,16 +126,18 @@ impl Capture {
         if bytes.len() + n_new <= MEMORY_MAX.min(self.cap as usize) {
             return;
         }
-        let opened = File::options().read(true).write(true).create(true).truncate(true).open(path);
-        let written = opened.and_then(|file| file.write_all_at(bytes, 0).map(|()| file));
+        let written = nameless_file(path).and_then(|file| {
+            file.write_all_at(bytes, 0)?;
+            Ok(file)
+        });
         match written {
-            Ok(file) => self.kept = Kept::File { file, path: path.clone() },
+            Ok(file) => self.kept = Kept::File(file),
             Err(error) => self.fail(&error),
         }
     }
 
     fn write_file(&self, mut bytes: &[u8]) -> io::Result<()> {
-        let Kept::File { file, .. } = &self.kept else { return Ok(()) };
+        let Kept::File(file) = &self.kept else { return Ok(()) };
         let mut offset = self.total;
         while !bytes.is_empty() {
             let position = self.file_position(offset);
@@ -155,21 +152,26 @@ impl Capture {
 
     fn fail(&mut self, error: &io::Error) {
         tracing::warn!(%error, "failed to keep the output of a script; it runs on without");
-        self.remove_file();
         self.kept = Kept::Failed;
-    }
-
-    fn remove_file(&self) {
-        if let Kept::File { path, .. } = &self.kept {
-            // The folder may be gone already, with everything in it.
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
-impl Drop for Capture {
-    fn drop(&mut self) {
-        self.remove_file();
+/// A file that goes with its last descriptor.
+fn nameless_file(path: &Path) -> io::Result<File> {
+    let file = new_file(path)?;
+    std::fs::remove_file(path)?;
+    Ok(file)
+}
+
+/// A new file, whatever a script put there under its name: no link is followed.
+pub(crate) fn new_file(path: &Path) -> io::Result<File> {
+    let open = || File::options().read(true).write(true).create_new(true).mode(0o600).open(path);
+    match open() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(path)?;
+            open()
+        }
+        opened => opened,
     }
 }
 
@@ -201,9 +203,10 @@ mod tests {
         assert_eq!(n_kept, expect_kept);
         assert_eq!(capture.total(), n_bytes as u64);
         assert_eq!(capture.is_truncated(), n_bytes as u64 > cap);
-        let on_disk = std::fs::metadata(dir.path().join("stream")).map_or(0, |meta| meta.len());
-        assert!(on_disk <= cap, "{on_disk} bytes on disk under a cap of {cap}");
-        drop(capture);
+        if let Kept::File(file) = &capture.kept {
+            let on_disk = file.metadata().expect("its size").len();
+            assert!(on_disk <= cap, "{on_disk} bytes on disk under a cap of {cap}");
+        }
         assert_eq!(std::fs::read_dir(dir.path()).expect("folder").count(), 0);
     }
 
@@ -227,6 +230,25 @@ mod tests {
         capture.push(b"hello");
         assert_eq!(std::fs::read_dir(dir.path()).expect("folder").count(), 0);
         assert_eq!(kept(&capture), [Chunk { offset: 0, bytes: b"hello".to_vec() }]);
+    }
+
+    #[test]
+    fn what_a_script_put_in_the_place_of_the_file_is_left_alone() {
+        let dir = tempfile::tempdir().expect("temp folder");
+        let (victim, path) = (dir.path().join("victim"), dir.path().join("stream"));
+        std::fs::write(&victim, "precious").expect("writes");
+        let plants: [fn(&Path, &Path) -> io::Result<()>; 2] = [
+            |victim, path| std::os::unix::fs::symlink(victim, path),
+            |a, b| std::fs::hard_link(a, b),
+        ];
+        for plant in plants {
+            plant(&victim, &path).expect("plants");
+            let mut capture = Capture::new(path.clone(), 1 << 20);
+            capture.push(&[1; 20_000]);
+            capture.push(&[2; 20_000]);
+            assert_eq!(capture.read(19_999, 2).expect("reads").expect("kept").bytes, [1, 2]);
+            assert_eq!(std::fs::read_to_string(&victim).expect("reads"), "precious");
+        }
     }
 
     #[test]

@@ -2,23 +2,47 @@
 //!
 //! Each running attempt owns one slot of a small file. A child process of the agent waits on a pipe
 //! that closes when the agent ends in whatever way, `kill -9` included; it then kills every group in
-//! the file. An orderly end leaves no group in it.
+//! the file, and what left its group: everything in the control groups of this life or, where there
+//! are none, everything that carries the mark of this life. An orderly end leaves nothing to it.
 
+use super::ExecutorOptions;
+use super::environment::{DEFAULT_PATH, MARKER};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 /// Bytes per slot: a number and a newline.
 const SLOT: usize = 12;
 
-/// `$1` is the file of groups. `kill` needs no `--`: dash has none.
+/// `$1` is the file of groups, `$2` the mark of this life, the rest folders of control groups. `kill`
+/// needs no `--`: dash has none.
 const WATCHDOG: &str = r#"trap '' HUP INT TERM
 read -r _
 while read -r group; do [ "$group" -gt 1 ] && kill -9 "-$group"; done < "$1"
-rm -f "$1""#;
+file=$1 mark=$2
+shift 2
+if [ $# -eq 0 ]; then
+    for environ in $(grep -Fls "$mark" /proc/[0-9]*/environ); do
+        pid=${environ#/proc/}
+        kill -9 "${pid%/environ}"
+    done
+fi
+for pass in 1 2 3 4 5 6 7 8 9 10; do
+    left=
+    for base; do
+        [ -e "$base/cgroup.kill" ] && echo 1 > "$base/cgroup.kill"
+        for procs in "$base"/*/cgroup.procs; do
+            while read -r pid; do [ "$pid" -gt 1 ] && kill -9 "$pid" && left=1; done < "$procs"
+        done
+    done
+    [ -z "$left" ] && break
+    [ "$pass" -gt 5 ] && sleep 1
+done
+for base; do rmdir "$base"/*/ "$base"; done
+rm -f "$file""#;
 
 #[derive(Debug)]
 pub(crate) struct Groups {
@@ -26,6 +50,9 @@ pub(crate) struct Groups {
     path: PathBuf,
     free: Vec<usize>,
     n_slots: usize,
+    /// What finds processes that left their group.
+    mark: String,
+    bases: Vec<PathBuf>,
     watchdog: Option<Child>,
 }
 
@@ -34,11 +61,14 @@ pub(crate) struct Groups {
 pub(crate) struct Slot(usize);
 
 impl Groups {
-    /// Makes the file; `life` keeps a dying watchdog of an earlier life off this life's groups.
-    pub fn open(data_dir: &Path, life: u64) -> io::Result<Groups> {
-        let path = data_dir.join(format!("groups-{life:016x}"));
+    /// Makes the file; the life in its name keeps a dying watchdog of an earlier life off this life's
+    /// groups. `bases` are the folders of this life's control groups.
+    pub fn open(options: &ExecutorOptions, bases: Vec<PathBuf>) -> io::Result<Groups> {
+        let path = options.data_dir.join(format!("groups-{:016x}", options.life));
         let file = File::options().write(true).create(true).truncate(true).open(&path)?;
-        let mut groups = Groups { file, path, free: Vec::new(), n_slots: 0, watchdog: None };
+        let mark = format!("{MARKER}={}", options.life_marker());
+        let (free, n_slots) = (Vec::new(), 0);
+        let mut groups = Groups { file, path, free, n_slots, mark, bases, watchdog: None };
         groups.watch();
         Ok(groups)
     }
@@ -77,7 +107,10 @@ impl Groups {
         let watchdog = Command::new("/bin/sh")
             .args(["-c", WATCHDOG, "pointsman-watchdog"])
             .arg(&self.path)
+            .arg(&self.mark)
+            .args(&self.bases)
             .env_clear()
+            .env("PATH", DEFAULT_PATH)
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -36,27 +36,51 @@ pub(crate) fn group_usage() -> HashMap<i32, GroupUsage> {
     groups
 }
 
-/// Processes whose environment at their start had `name=value`.
+/// Processes whose environment at their start had this name with a value that begins so.
 pub(crate) fn marked(name: &str, value: &str) -> Vec<Marked> {
-    let mark = format!("{name}={value}");
+    let is_marked = |(found, it): &(String, String)| found == name && it.starts_with(value);
     let mut found = Vec::new();
     for pid in process_ids() {
-        let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { continue };
-        if !environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes()) {
-            continue;
+        let environment = environment(pid);
+        if environment.iter().any(is_marked)
+            && let Some(process) = read_stat(pid)
+        {
+            found.push(Marked { pid, group: process.group, environment });
         }
-        let Some(process) = read_stat(pid) else { continue };
-        let pairs = environment.split(|byte| *byte == 0).filter_map(|entry| {
-            let (name, value) = std::str::from_utf8(entry).ok()?.split_once('=')?;
-            Some((name.to_owned(), value.to_owned()))
-        });
-        found.push(Marked { pid, group: process.group, environment: pairs.collect() });
     }
     found
 }
 
+/// The environment of a process at its start, as far as it is text; empty if it cannot be read.
+pub(crate) fn environment(pid: i32) -> Vec<(String, String)> {
+    let bytes = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let pairs = bytes.split(|byte| *byte == 0).filter_map(|entry| {
+        let (name, value) = std::str::from_utf8(entry).ok()?.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    pairs.collect()
+}
+
+/// Children of a process, zombies included, and the session of each.
+pub(crate) fn children(pid: i32) -> Vec<(i32, i32)> {
+    let with_session = |child: i32| read_stat(child).map(|it| (child, it.session));
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists: Vec<String> = threads
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
+        .collect();
+    if !lists.is_empty() {
+        let children = lists.iter().flat_map(|it| it.split_whitespace());
+        return children.filter_map(|it| it.parse().ok()).filter_map(with_session).collect();
+    }
+    // Kernels may be built without these lists.
+    let processes = process_ids().filter_map(|it| Some((it, read_stat(it)?)));
+    processes.filter(|(_, it)| it.parent == pid).map(|(child, it)| (child, it.session)).collect()
+}
+
 struct Process {
+    parent: i32,
     group: i32,
+    session: i32,
     is_zombie: bool,
     cpu: Duration,
     memory: u64,
@@ -78,7 +102,9 @@ fn parse_stat(stat: &str) -> Option<Process> {
     let ticks = number(11)? + number(12)? + number(13)? + number(14)?;
     let pages = number(21)?.max(0) as u64;
     Some(Process {
+        parent: i32::try_from(number(1)?).ok()?,
         group: i32::try_from(number(2)?).ok()?,
+        session: i32::try_from(number(3)?).ok()?,
         is_zombie: fields[0] == "Z" || fields[0] == "X",
         cpu: Duration::from_secs_f64(ticks.max(0) as f64 / ticks_per_second()),
         memory: pages * page_size(),
@@ -104,9 +130,9 @@ mod tests {
     #[test]
     fn a_command_name_with_brackets_does_not_shift_the_fields() {
         let stat =
-            "7 (a) (b c) S 1 42 42 0 -1 4194304 1 2 3 4 100 50 30 20 20 0 1 0 99 4096 10 1 2";
+            "7 (a) (b c) S 1 42 43 0 -1 4194304 1 2 3 4 100 50 30 20 20 0 1 0 99 4096 10 1 2";
         let process = parse_stat(stat).expect("parses");
-        assert_eq!(process.group, 42);
+        assert_eq!((process.parent, process.group, process.session), (1, 42, 43));
         assert!(!process.is_zombie);
         assert_eq!(process.memory, 10 * page_size());
         assert_eq!(process.cpu, Duration::from_secs_f64(200.0 / ticks_per_second()));

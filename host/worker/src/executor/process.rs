@@ -1,15 +1,16 @@
 //! One script as a process group: its start, its pipes, its end.
-//!
-//! Started without a hook between fork and exec, so that the standard library can spawn without
-//! copying the agent's memory map: forking a process of 200 MB takes ten times as long.
 
-use super::{Execution, Shared, Stream, environment, simple_command};
+use super::cgroup::Group;
+use super::spawn::{Spawned, spawn};
+use super::{Execution, Shared, Stream, environment, simple_command, strays};
 use crate::executor::output::Output;
-use std::io;
+use std::ffi::{CString, NulError};
+use std::io::{self, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
@@ -37,7 +38,7 @@ pub(crate) struct Files {
 /// hit a stranger.
 #[derive(Debug)]
 pub(crate) struct Process {
-    child: Child,
+    /// Its first process, whose number is also that of its process group and of its session.
     pub group: i32,
     /// Readable once the first process has ended.
     ended: AsyncFd<OwnedFd>,
@@ -74,53 +75,58 @@ impl Files {
 
 impl Process {
     /// The error says what could not be done and is meant for the submitter.
-    pub fn start(shared: &Shared, execution: &Execution, files: &Files) -> Result<Process, String> {
+    pub fn start(
+        shared: &Shared,
+        execution: &Execution,
+        files: &Files,
+        cgroup: Option<&Group>,
+    ) -> Result<Process, String> {
         let workdir = working_folder(execution, files)?;
-        let spawn = |mut command: Command| {
-            let base = &shared.base_environment;
-            environment::set(&mut command, base, &shared.options, execution, &files.feedback);
-            command
-                .env("PWD", workdir)
-                .current_dir(workdir)
-                .process_group(0)
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
+        let environment = environment::of_script(
+            &shared.base_environment,
+            &shared.options,
+            execution,
+            workdir,
+            &files.feedback,
+        );
+        let environment = environment.map_err(|_| "env holds a NUL character".to_owned())?;
+        let start = |arguments: Vec<CString>| match cgroup {
+            None => spawn(&arguments, &environment, workdir),
+            Some(group) => {
+                let entered = group.enter(shared.homes.clone())?;
+                let spawned = spawn(&group.wrapped(arguments), &environment, workdir);
+                let left = entered.leave();
+                if let (Err(_), Ok(spawned)) = (&left, &spawned) {
+                    kill(spawned.pid);
+                }
+                left.and(spawned)
+            }
         };
+        let start = |arguments| strays::started(|| start(arguments), |spawned| spawned.pid);
         let without_shell = simple_command::words(&execution.script).and_then(|words| {
-            let mut command = Command::new(words[0]);
-            command.args(&words[1..]);
-            spawn(command).ok()
+            let words: Result<Vec<CString>, NulError> =
+                words.into_iter().map(CString::new).collect();
+            start(words.ok()?).ok()
         });
-        let child = match without_shell {
-            Some(child) => child,
+        let spawned = match without_shell {
+            Some(spawned) => spawned,
             // It also says in its own words why a program cannot be started.
-            None => spawn(shell(execution, files)?).map_err(|error| not_spawned(&error))?,
+            None => start(shell(execution, files)?).map_err(|error| not_spawned(&error))?,
         };
-        Process::supervised(child).map_err(|(mut child, error)| {
-            let _ = child.kill();
-            let _ = child.wait();
+        let pid = spawned.pid;
+        Process::supervised(spawned).map_err(|error| {
+            kill(pid);
             format!("failed to supervise the script's process: {error}")
         })
     }
 
-    fn supervised(mut child: Child) -> Result<Process, (Child, io::Error)> {
-        let group = i32::try_from(child.id()).expect("process ids are positive 32-bit numbers");
-        let stdout = child.stdout.take().map(OwnedFd::from).expect("asked for a pipe");
-        let stderr = child.stderr.take().map(OwnedFd::from).expect("asked for a pipe");
-        let watched = || {
-            let ended = watch(open_process(group)?)?;
-            Ok((
-                ended,
-                pipe::Receiver::from_owned_fd(stdout)?,
-                pipe::Receiver::from_owned_fd(stderr)?,
-            ))
-        };
-        match watched() {
-            Ok((ended, stdout, stderr)) => Ok(Process { child, group, ended, stdout, stderr }),
-            Err(error) => Err((child, error)),
-        }
+    fn supervised(spawned: Spawned) -> io::Result<Process> {
+        Ok(Process {
+            group: spawned.pid,
+            ended: watch(open_process(spawned.pid)?)?,
+            stdout: pipe::Receiver::from_owned_fd(spawned.stdout)?,
+            stderr: pipe::Receiver::from_owned_fd(spawned.stderr)?,
+        })
     }
 
     /// Waits for the end of the first process; others of its group may live on.
@@ -163,8 +169,30 @@ impl Process {
     }
 
     /// The exit status of the first process, which must have ended; frees its process id.
-    pub fn reap(mut self) -> io::Result<ExitStatus> {
-        self.child.wait()
+    pub fn reap(self) -> io::Result<ExitStatus> {
+        wait(self.group)
+    }
+}
+
+/// Ends a script that has just been started, all of it.
+fn kill(pid: i32) {
+    // SAFETY: has no preconditions; the process is our child and not reaped.
+    unsafe { libc::kill(-pid, libc::SIGKILL) };
+    let _ = wait(pid);
+}
+
+fn wait(pid: i32) -> io::Result<ExitStatus> {
+    strays::forget(pid);
+    let mut status = 0;
+    loop {
+        // SAFETY: writes to a number that outlives the call.
+        if unsafe { libc::waitpid(pid, &raw mut status, 0) } == pid {
+            return Ok(ExitStatus::from_raw(status));
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
     }
 }
 
@@ -201,23 +229,27 @@ fn working_folder<'a>(execution: &'a Execution, files: &'a Files) -> Result<&'a 
     }
 }
 
-fn shell(execution: &Execution, files: &Files) -> Result<Command, String> {
+fn shell(execution: &Execution, files: &Files) -> Result<Vec<CString>, String> {
     let script = &execution.script;
-    if script.contains('\0') {
-        return Err("the script holds a NUL character".to_owned());
-    }
-    let mut command = Command::new("/bin/sh");
+    let in_c =
+        |text: &[u8]| CString::new(text).map_err(|_| "the script holds a NUL character".to_owned());
+    let mut arguments = vec![c"/bin/sh".to_owned()];
     if script.len() > ARGUMENT_MAX {
-        std::fs::write(&files.script, script)
+        write_new(&files.script, script.as_bytes())
             .map_err(|error| format!("failed to write {}: {error}", files.script.display()))?;
-        command.arg(&files.script);
+        arguments.push(in_c(files.script.as_os_str().as_bytes())?);
     } else if script.starts_with(['-', '+']) {
         // The shell would take it for options.
-        command.arg("-c").arg(format!("\n{script}"));
+        arguments.extend([c"-c".to_owned(), in_c(format!("\n{script}").as_bytes())?]);
     } else {
-        command.arg("-c").arg(script);
+        arguments.extend([c"-c".to_owned(), in_c(script.as_bytes())?]);
     }
-    Ok(command)
+    Ok(arguments)
+}
+
+/// Another script may have put something there under this name.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    super::capture::new_file(path)?.write_all(bytes)
 }
 
 fn not_spawned(error: &io::Error) -> String {
@@ -225,17 +257,7 @@ fn not_spawned(error: &io::Error) -> String {
         Some(libc::E2BIG) => "env is too large for the system: one value may hold 128 KiB, all \
                               together 2 MiB at most"
             .to_owned(),
-        _ => format!("failed to start /bin/sh: {error}"),
-    }
-}
-
-/// Marks every descriptor this process inherited itself as not to be inherited further. What the
-/// standard library opens is marked already.
-pub(crate) fn keep_descriptors_to_ourselves() {
-    // SAFETY: changes one flag of open descriptors, which matters only to a later exec. A kernel
-    // older than 5.11 refuses; scripts then see what the agent was started with.
-    unsafe {
-        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        _ => format!("failed to start the script: {error}"),
     }
 }
 

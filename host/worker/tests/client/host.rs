@@ -10,7 +10,7 @@ use pointsman_protocol::worker::{
     StartCommand, StopCommand, SyncRequest, SyncResponse, WireAttempt, WireFinished,
     WireOnDisconnect, WireStopReason,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -29,6 +29,8 @@ pub struct Said {
     /// In the order of their arrival: results and pieces of output.
     pub finished: Vec<WireFinished>,
     pub logs: HashMap<(u64, String), Vec<u8>>,
+    /// Streams of which a part was not kept.
+    pub truncated: BTreeSet<(u64, String)>,
     /// Whether the output of a task was there when its result came.
     pub output_at_end: HashMap<u64, usize>,
     pub stale: Vec<WireAttempt>,
@@ -132,7 +134,7 @@ impl FakeHost {
             on_disconnect,
             devices: vec![],
             cpu_milli: 1000,
-            memory: 1,
+            memory: 100_000_000,
         };
         self.push(CommandAction::Start(Box::new(start)));
     }
@@ -273,6 +275,9 @@ async fn log(
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
     let number = |name: &str| query[name].parse::<u64>().expect("a number");
+    if query.get("truncated").is_some_and(|it| it == "true") {
+        said.truncated.insert((number("task"), query["stream"].clone()));
+    }
     let log = said.logs.entry((number("task"), query["stream"].clone())).or_default();
     let at = number("offset") as usize;
     log.resize(log.len().max(at + body.len()), 0);
