@@ -22,7 +22,7 @@ impl Scheduler {
         let request = self.task(id).spec.request;
         let worker = self.workers.change(worker_idx);
         assert!(worker.is_placeable(), "a task is placed only on a live worker");
-        let devices = worker.take(id, &request);
+        let devices = worker.take(now, id, &request);
         worker.dispatched += 1.0 / worker.weight;
         let worker_id = worker.record.id;
         self.charge_tenant(id);

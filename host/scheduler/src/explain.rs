@@ -33,6 +33,12 @@ pub enum Reason {
     Restricted {
         until: Time,
     },
+    /// It has waited too long: a worker is kept free until it fits there.
+    WorkerKeptFree {
+        worker: WorkerId,
+        /// By expected run times; NEVER: nobody can tell.
+        until: Time,
+    },
     ReservedFor {
         task: TaskId,
     },
@@ -55,6 +61,7 @@ impl Reason {
             Reason::NoConstraintMatch => "no_constraint_match",
             Reason::NoCapacityNow { .. } => "no_capacity_now",
             Reason::Restricted { .. } => "restricted",
+            Reason::WorkerKeptFree { .. } => "worker_kept_free",
             Reason::ReservedFor { .. } => "reserved_for",
             Reason::BlockedByHead { .. } => "blocked_by_head",
             Reason::NextRound => "next_round",

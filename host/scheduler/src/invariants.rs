@@ -164,3 +164,6 @@ impl Scheduler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,7 @@ mod quarantine;
 mod ranking;
 mod placement;
 mod reservation;
+mod starvation;
 mod reschedule;
 mod retry;
 mod run_times;

@@ -9,13 +9,14 @@ use crate::policies::{CallError, Policies, QueueProfile, ScoringProfile};
 use crate::queue::{Candidate, ClassIdx, QueueIdx, RankKey};
 use crate::record::{Decision, Outcome, PolicyStamp, TaskState};
 use crate::reservation::Reservation;
+use crate::resources::{Devices, Request};
 use crate::scheduler::{PlanReport, Scheduler};
 use crate::scores::Wanted;
 use crate::settings::Discipline;
 use crate::task::Place;
 use crate::time::Time;
 use crate::timers::Timer;
-use crate::worker::WorkerIdx;
+use crate::worker::{Worker, WorkerIdx};
 use std::sync::Arc;
 
 /// Below this score a worker is restricted, if the policy declares bands.
@@ -24,7 +25,7 @@ const RESTRICTED_BELOW: f64 = 0.5;
 pub(crate) const MAX_RUNGS: usize = 8;
 
 /// What was found for a task.
-enum Choice {
+pub(crate) enum Choice {
     Worker(WorkerIdx, Decision),
     /// It fits somewhere, but only on workers held back for another reason.
     HeldBack(Reason),
@@ -45,6 +46,7 @@ impl Scheduler {
         let mut report = PlanReport { n_started: 0, more };
         self.wake_helped();
         self.best_free = None;
+        self.serve_starving(policies, &mut report, effects);
         self.review_reservation(&queue_profile, policies);
         while self.rank_heads(policies)
             && let Some(first) = self.queues.first()
@@ -59,7 +61,10 @@ impl Scheduler {
                     self.commit(&first, worker, decision, effects);
                     report.n_started += 1;
                 }
-                Choice::HeldBack(reason) => self.queues.pass_over(first.class, first.key, reason),
+                Choice::HeldBack(reason) => {
+                    let most = self.starvation.most_passed_over();
+                    self.queues.pass_over(first.class, first.key, reason, most);
+                }
                 Choice::Nowhere => self.note_no_fit(&first, &queue_profile),
                 Choice::NoPolicy => break,
             }
@@ -67,7 +72,7 @@ impl Scheduler {
         report
     }
 
-    fn commit(
+    pub(crate) fn commit(
         &mut self,
         first: &Candidate,
         worker_idx: WorkerIdx,
@@ -85,6 +90,7 @@ impl Scheduler {
                 self.is_reservation_stale = true;
             }
         }
+        self.starvation.note_start(self.now, id, worker_idx, &request, expected);
         self.start(id, worker_idx, decision, effects);
     }
 
@@ -183,7 +189,7 @@ impl Scheduler {
         self.reserve(best)
     }
 
-    fn choose(&mut self, first: &Candidate, policies: &mut dyn Policies) -> Choice {
+    pub(crate) fn choose(&mut self, first: &Candidate, policies: &mut dyn Policies) -> Choice {
         for _ in 0..MAX_RUNGS {
             let profile = policies.scoring();
             match self.choose_by(first, &profile, policies) {
@@ -213,6 +219,7 @@ impl Scheduler {
         let now = self.now;
         let workers = &self.workers;
         let reservation = self.reservation.as_ref().filter(|it| it.binds(first.order));
+        let starvation = &self.starvation;
         let spec = &task.spec;
         let is_restricted = |key: &WorkerKey| {
             profile.banded
@@ -228,6 +235,12 @@ impl Scheduler {
                 && !reservation.allows(now, key.worker, &spec.request, task.expected)
             {
                 held_back = Some(Reason::ReservedFor { task: reservation.task });
+                return false;
+            }
+            if let Some(task) =
+                starvation.forbids(now, id, key.worker, &spec.request, task.expected)
+            {
+                held_back = Some(Reason::ReservedFor { task });
                 return false;
             }
             if is_restricted(key) {
@@ -365,8 +378,12 @@ impl Scheduler {
                 let key = ranked.key;
                 let class = self.queues.class(ranked.class);
                 let was_tried = class.candidate.is_none_or(|candidate| key < candidate);
+                let kept = self.starvation.kept_for(id);
                 if queue.paused {
                     Some(Reason::Paused)
+                } else if let Some((worker, until)) = kept {
+                    let worker = self.workers.get(worker).record.id;
+                    Some(Reason::WorkerKeptFree { worker, until })
                 } else if was_tried && class.reason.is_some() {
                     class.reason.clone()
                 } else if let Some(head) = queue.blocked_by {
@@ -387,21 +404,26 @@ impl Scheduler {
     fn reserve(&self, order: RankKey) -> Option<Reservation> {
         let id = order.task;
         let task = self.task(id);
-        let candidates = self.workers.iter().filter(|(_, worker)| {
-            worker.is_placeable()
-                && worker.has_labels(&task.spec.requires)
-                && worker.record.capacity.could_ever_fit(&task.spec.request)
-        });
+        let candidates = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| worker.is_placeable() && worker.could_run(&task.spec));
         let reservations = candidates.filter_map(|(idx, worker)| {
-            let running = worker.holds.iter().map(|held| {
-                let held = self.task(*held);
-                let attempt = held.status.current().expect("held attempts are current");
-                let since = attempt.started.unwrap_or(attempt.assigned);
-                let end = held.expected.map_or(Time::NEVER, |expected| since.after(expected));
-                (end.max(self.now), held.spec.request, attempt.devices.clone())
-            });
-            Reservation::earliest(order, &task.spec.request, idx, worker, running.collect())
+            let running = self.expected_ends(worker);
+            Reservation::earliest(order, &task.spec.request, idx, worker, running)
         });
         reservations.min_by_key(|reservation| (reservation.shadow, reservation.worker))
+    }
+
+    /// Of each attempt there: when it is expected to end, NEVER if that is unknown, and what it holds.
+    pub(crate) fn expected_ends(&self, worker: &Worker) -> Vec<(Time, Request, Devices)> {
+        let running = worker.holds.iter().map(|held| {
+            let held = self.task(*held);
+            let attempt = held.status.current().expect("held attempts are current");
+            let since = attempt.started.unwrap_or(attempt.assigned);
+            let end = held.expected.map_or(Time::NEVER, |expected| since.after(expected));
+            (end.max(self.now), held.spec.request, attempt.devices.clone())
+        });
+        running.collect()
     }
 }

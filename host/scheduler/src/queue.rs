@@ -29,6 +29,11 @@ pub(crate) struct RankKey {
 }
 
 impl RankKey {
+    /// Before whatever a policy ranks.
+    pub fn first(task: TaskId) -> RankKey {
+        RankKey { rank: 0, task }
+    }
+
     /// `rank` is finite; −0.0 equals 0.0.
     pub fn new(rank: f64, task: TaskId) -> RankKey {
         let bits = (rank + 0.0).to_bits();
@@ -73,6 +78,8 @@ pub(crate) struct ClassKey {
 pub(crate) struct Class {
     pub key: ClassKey,
     pub tasks: BTreeSet<RankKey>,
+    /// The same, in submit order.
+    pub by_age: BTreeSet<TaskId>,
     /// The candidate: members before it did not fit when they were tried.
     pub candidate: Option<RankKey>,
     /// Requests of members that did not fit since the last reset, smallest ones only.
@@ -83,6 +90,8 @@ pub(crate) struct Class {
     pub reason: Option<Reason>,
     /// Some member was passed over for a reservation: any freed capacity reopens the class.
     pub is_held_back: bool,
+    /// Members passed over since it was last reopened.
+    n_passed_over: usize,
 }
 
 #[derive(Debug, Default)]
@@ -187,11 +196,13 @@ impl Queues {
         let class = Class {
             key,
             tasks: BTreeSet::new(),
+            by_age: BTreeSet::new(),
             candidate: None,
             failed: Vec::new(),
             least: MOST,
             reason: None,
             is_held_back: false,
+            n_passed_over: 0,
         };
         match self.classes.get_mut(idx.0 as usize) {
             Some(unused) => *unused = class,
@@ -220,6 +231,7 @@ impl Queues {
         self.n_queued += 1;
         let class = self.class_mut(class_idx);
         class.tasks.insert(key);
+        class.by_age.insert(key.task);
         let is_hopeless = class.failed.iter().any(|failed| request.covers(failed));
         let is_later = class.candidate.is_some_and(|candidate| candidate < key);
         class.least = Request {
@@ -249,6 +261,7 @@ impl Queues {
         if !class.tasks.remove(&key) {
             return;
         }
+        class.by_age.remove(&key.task);
         let was_candidate = class.candidate == Some(key);
         let (queue_idx, group) = (class.key.queue, class.key.group_id());
         self.n_queued -= 1;
@@ -320,13 +333,16 @@ impl Queues {
         }
     }
 
-    /// The candidate was passed over for another task's sake: try the members behind it.
-    pub fn pass_over(&mut self, class_idx: ClassIdx, key: RankKey, reason: Reason) {
+    /// The candidate was passed over for another task's sake: try the members behind it, so many at
+    /// most.
+    pub fn pass_over(&mut self, class_idx: ClassIdx, key: RankKey, reason: Reason, most: usize) {
         self.waiting.insert(class_idx);
         let class = self.class_mut(class_idx);
         class.is_held_back = true;
         class.reason = Some(reason);
-        match self.next_candidate(class_idx, key) {
+        class.n_passed_over += 1;
+        let goes_on = class.n_passed_over < most;
+        match self.next_candidate(class_idx, key).filter(|_| goes_on) {
             Some(next) => self.set_candidate(class_idx, Some(next)),
             None => self.block(class_idx),
         }
@@ -411,6 +427,7 @@ impl Queues {
         let class = self.class_mut(class_idx);
         class.failed.clear();
         class.is_held_back = false;
+        class.n_passed_over = 0;
         class.reason = None;
         let first = class.tasks.first().copied();
         self.waiting.remove(&class_idx);

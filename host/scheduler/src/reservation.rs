@@ -14,16 +14,28 @@ pub(crate) struct Reservation {
     /// The task's place in the order: those before it take what they like.
     order: RankKey,
     pub worker: WorkerIdx,
-    /// When enough has ended there, by expected run times.
+    /// When enough has ended there, by expected run times; NEVER: nobody can tell.
     pub shadow: Time,
     /// What is free at that moment beside the reserved amounts.
     extra: Free,
 }
 
 impl Reservation {
-    /// None if it cannot be told when the request will fit: something there has no expected end.
-    /// `running`: end, amounts and devices of each attempt there.
+    /// When the request will fit beside the last of `running`: end, amounts and devices of each attempt
+    /// there. None: something has to end there first that has no expected end.
     pub fn earliest(
+        order: RankKey,
+        request: &Request,
+        worker_idx: WorkerIdx,
+        worker: &Worker,
+        running: Vec<(Time, Request, Devices)>,
+    ) -> Option<Reservation> {
+        let reservation = Reservation::whenever(order, request, worker_idx, worker, running);
+        reservation.filter(|it| it.shadow != Time::NEVER)
+    }
+
+    /// The same, for as long as it takes.
+    pub fn whenever(
         order: RankKey,
         request: &Request,
         worker_idx: WorkerIdx,
@@ -34,9 +46,6 @@ impl Reservation {
         let mut free = worker.free.clone();
         let mut ends = running.into_iter().peekable();
         while let Some((end, held, devices)) = ends.next() {
-            if end == Time::NEVER {
-                return None;
-            }
             free.give_back(&held, &devices);
             let is_last_of_instant = ends.peek().is_none_or(|(next, _, _)| *next > end);
             if is_last_of_instant && free.fits(request) {
@@ -84,6 +93,7 @@ impl Reservation {
     }
 
     fn ends_in_time(&self, now: Time, expected: Option<Duration>) -> bool {
-        expected.is_some_and(|expected| now.after(expected) <= self.shadow)
+        self.shadow != Time::NEVER
+            && expected.is_some_and(|expected| now.after(expected) <= self.shadow)
     }
 }

@@ -16,6 +16,7 @@ use crate::scores::Scores;
 use crate::settings::Settings;
 use crate::shares::Shares;
 use crate::silence::Hold;
+use crate::starvation::Starvation;
 use crate::state::{Finished, Job};
 use crate::task::Task;
 use crate::time::Time;
@@ -54,6 +55,7 @@ pub struct Scheduler {
     pub(crate) reservation: Option<Reservation>,
     /// It has to be looked for again before the next choice.
     pub(crate) is_reservation_stale: bool,
+    pub(crate) starvation: Starvation,
     /// Computed at most once a round.
     pub(crate) best_free: Option<FreeBound>,
     pub(crate) run_times: RunTimes,
@@ -106,6 +108,7 @@ impl Scheduler {
             scores: Scores::default(),
             reservation: None,
             is_reservation_stale: true,
+            starvation: Starvation::default(),
             best_free: None,
             run_times: RunTimes::default(),
             shares: Shares::default(),
@@ -171,7 +174,8 @@ impl Scheduler {
         let more = self.rank_ready(policies);
         let report = self.place_all(policies, more, effects);
         self.retain(effects);
-        self.promised = if report.more { Some(self.now) } else { self.timers.next() };
+        let next = [self.timers.next(), self.next_retention()].into_iter().flatten().min();
+        self.promised = if report.more { Some(self.now) } else { next };
         report
     }
 

@@ -13,6 +13,8 @@ pub struct Settings {
     pub rescheduling: Rescheduling,
     /// Finished tasks kept, the newest.
     pub retention_finished: u64,
+    /// How long a finished task is kept at most; None: however long.
+    pub retention_finished_for: Option<Duration>,
     /// Starts at most this many tasks in one planning round.
     pub max_placements_per_round: usize,
 }
@@ -45,12 +47,24 @@ pub struct Quarantine {
     pub cap: Duration,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct QueueSettings {
     /// Tasks not yet ended; None: no limit.
     pub limit: Option<u64>,
     /// None: as the queue policy's manifest says, else greedy.
     pub discipline: Option<Discipline>,
+    /// A task overtaken by others that has been ready for so long goes first; None: never.
+    pub reserve_after: Option<Duration>,
+}
+
+impl Default for QueueSettings {
+    fn default() -> QueueSettings {
+        QueueSettings {
+            limit: None,
+            discipline: None,
+            reserve_after: Some(Duration::from_secs(600)),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,7 +111,7 @@ impl Default for Settings {
             },
             queues: BTreeMap::from([(
                 crate::spec::DEFAULT.to_owned(),
-                QueueSettings { limit: Some(1_000_000), discipline: None },
+                QueueSettings { limit: Some(1_000_000), ..QueueSettings::default() },
             )]),
             rescheduling: Rescheduling {
                 cool_down: Duration::from_secs(60),
@@ -105,6 +119,7 @@ impl Default for Settings {
                 per_worker: 1,
             },
             retention_finished: 100_000,
+            retention_finished_for: None,
             max_placements_per_round: 1000,
         }
     }

@@ -6,6 +6,7 @@ use crate::queue::QueueIdx;
 use crate::record::{EndReason, JobRecord, JobState, Record, TaskState};
 use crate::scheduler::Scheduler;
 use crate::task::{Place, Task, check_transition};
+use crate::time::Time;
 use crate::timers::Timer;
 
 #[derive(Debug)]
@@ -203,11 +204,11 @@ impl Scheduler {
         }
     }
 
-    /// Forgets the oldest finished work beyond the retention: jobs whole, tasks of the open job one
-    /// by one.
+    /// Forgets the oldest finished work beyond the retention, by number or by age: jobs whole, tasks
+    /// of the open job one by one.
     pub(crate) fn retain(&mut self, effects: &mut Vec<Effect>) {
         let mut n_to_look_at = self.finished.len();
-        while self.n_finished > self.settings.retention_finished && n_to_look_at > 0 {
+        while n_to_look_at > 0 && self.has_too_much_finished() {
             n_to_look_at -= 1;
             let Some((finished, ended)) = self.finished.pop_front() else { return };
             match finished {
@@ -231,6 +232,22 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    fn has_too_much_finished(&self) -> bool {
+        self.n_finished > self.settings.retention_finished
+            || self.oldest_expires().is_some_and(|at| at <= self.now)
+    }
+
+    /// When the oldest finished work is to be forgotten for its age.
+    fn oldest_expires(&self) -> Option<Time> {
+        let (_, ended) = self.finished.front()?;
+        Some(ended.after(self.settings.retention_finished_for?))
+    }
+
+    /// The same, where time will make a difference: what others still wait for is kept.
+    pub(crate) fn next_retention(&self) -> Option<Time> {
+        self.oldest_expires().filter(|at| *at > self.now)
     }
 
     fn has_open_dependents(&self, id: TaskId) -> bool {

@@ -6,6 +6,7 @@ use crate::history::History;
 use crate::ids::{TaskId, WorkerId};
 use crate::record::{WorkerRecord, WorkerState};
 use crate::resources::{Devices, Free, FreeBound, Request};
+use crate::spec::TaskSpec;
 use crate::time::Time;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeSet, VecDeque};
@@ -48,6 +49,9 @@ pub(crate) struct Worker {
     pub n_quarantines: u32,
     /// Gets no work before this time.
     pub quarantined_until: Option<Time>,
+    /// In this term: when a task was last placed here, and the youngest that was.
+    pub last_start: Option<Time>,
+    pub newest_started: TaskId,
     /// No start in the lowest band before this time.
     pub restricted_until: Time,
     /// Counts changes of anything a column is computed from.
@@ -85,6 +89,8 @@ impl Worker {
             quick_failures: 0,
             n_quarantines: 0,
             quarantined_until: None,
+            last_start: None,
+            newest_started: TaskId(0),
             restricted_until: Time::ZERO,
             version: 0,
             record,
@@ -99,7 +105,14 @@ impl Worker {
         requires.iter().all(|(name, value)| self.record.labels.get(name) == Some(value))
     }
 
-    pub fn take(&mut self, task: TaskId, request: &Request) -> Devices {
+    /// Whether a task could run here if nothing else did.
+    pub fn could_run(&self, spec: &TaskSpec) -> bool {
+        self.record.capacity.could_ever_fit(&spec.request) && self.has_labels(&spec.requires)
+    }
+
+    pub fn take(&mut self, now: Time, task: TaskId, request: &Request) -> Devices {
+        self.last_start = Some(now);
+        self.newest_started = self.newest_started.max(task);
         self.holds.insert(task);
         self.free.take(request)
     }

@@ -47,7 +47,12 @@ struct Storm {
 impl Storm {
     fn new(seed: u64) -> Storm {
         let mut dice = Dice(seed);
-        let settings = Settings { retention_finished: 5 + dice.roll(50), ..Settings::default() };
+        let mut settings =
+            Settings { retention_finished: 5 + dice.roll(50), ..Settings::default() };
+        let default = settings.queues.get_mut("default").expect("it is always there");
+        default.reserve_after =
+            [None, Some(Duration::from_secs(5)), Some(Duration::from_secs(600))]
+                [dice.roll(3) as usize];
         let mut world = World::with(settings);
         world.policies = PlainPolicies {
             discipline: [Discipline::Greedy, Discipline::Strict, Discipline::Backfill]
@@ -56,6 +61,7 @@ impl Storm {
             banded: dice.roll(2) == 0,
             group_by: GROUPINGS[dice.roll(3) as usize],
             falls_to_plain: dice.roll(2) == 0,
+            newest_first: dice.roll(4) == 0,
             ..PlainPolicies::default()
         };
         let mut storm = Storm {

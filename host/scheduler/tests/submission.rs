@@ -199,7 +199,9 @@ fn the_same_idempotency_key_never_makes_a_second_job() {
 #[test]
 fn a_full_queue_refuses_whole_jobs_and_takes_them_later() {
     let mut settings = Settings::default();
-    settings.queues.insert("small".into(), QueueSettings { limit: Some(2), discipline: None });
+    settings
+        .queues
+        .insert("small".into(), QueueSettings { limit: Some(2), ..QueueSettings::default() });
     let mut world = World::with(settings);
     world.worker("w", 4);
     let small = |name: &str| TaskSpec { queue: "small".into(), ..task(name) };

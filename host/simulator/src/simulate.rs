@@ -10,6 +10,7 @@ use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::record::TaskState;
 use pointsman_scheduler::settings::{Discipline, QueueSettings};
 use pointsman_scheduler::{Refusal, Settings, Time};
+use std::time::Duration;
 
 /// How a workload is played.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,26 +28,31 @@ pub struct Options {
 }
 
 impl Options {
+    /// Order and discipline decide alone: no task goes first for having waited long.
     pub fn on(cluster: Cluster) -> Options {
-        Options {
-            cluster,
-            settings: Settings::default(),
-            outages: Vec::new(),
-            seed: 0,
-            check_invariants: false,
-        }
+        let mut settings = Settings::default();
+        settings.queues.values_mut().for_each(|queue| queue.reserve_after = None);
+        Options { cluster, settings, outages: Vec::new(), seed: 0, check_invariants: false }
     }
 
     /// The same discipline for all queues that the workload names.
     pub fn set_discipline(&mut self, workload: &Workload, discipline: Discipline) {
+        self.for_queues_of(workload, |queue| queue.discipline = Some(discipline));
+    }
+
+    /// When a task that others overtake goes first, in all queues that the workload names; None: never.
+    pub fn set_reserve_after(&mut self, workload: &Workload, after: Option<Duration>) {
+        self.for_queues_of(workload, |queue| queue.reserve_after = after);
+    }
+
+    fn for_queues_of(&mut self, workload: &Workload, set: impl Fn(&mut QueueSettings)) {
         for task in workload.jobs.iter().flat_map(|job| &job.spec.tasks) {
             if !self.settings.queues.contains_key(&task.queue) {
-                self.settings.queues.insert(task.queue.clone(), QueueSettings::default());
+                let queue = QueueSettings { reserve_after: None, ..QueueSettings::default() };
+                self.settings.queues.insert(task.queue.clone(), queue);
             }
         }
-        for queue in self.settings.queues.values_mut() {
-            queue.discipline = Some(discipline);
-        }
+        self.settings.queues.values_mut().for_each(set);
     }
 }
 

@@ -486,7 +486,8 @@ fn settings(workload: &Workload, options: &Options) -> Settings {
     }
     for task in workload.jobs.iter().flat_map(|job| &job.spec.tasks) {
         if !settings.queues.contains_key(&task.queue) {
-            settings.queues.insert(task.queue.clone(), QueueSettings::default());
+            let queue = QueueSettings { reserve_after: None, ..QueueSettings::default() };
+            settings.queues.insert(task.queue.clone(), queue);
         }
     }
     for queue in settings.queues.values_mut() {

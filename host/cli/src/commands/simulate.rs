@@ -3,6 +3,7 @@
 use crate::exit::{BadInput, Exit, Failure};
 use crate::output::Output;
 use anyhow::Context;
+use pointsman_protocol::duration::parse_duration;
 use pointsman_protocol::quantity::{parse_cpu, parse_memory};
 use pointsman_protocol::submission::Submission;
 use pointsman_scheduler::resources::Capacity;
@@ -17,6 +18,7 @@ use pointsman_simulator::seconds::Scale;
 use pointsman_simulator::simulate::Options;
 use pointsman_simulator::workload::{WorkJob, Workload};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Play a job or a recorded workload in virtual time and compare policies
 #[derive(Debug, clap::Args)]
@@ -38,6 +40,9 @@ pub struct Args {
     /// What a task that does not fit now means for those behind it [default: as the queue policy says]
     #[arg(long)]
     discipline: Option<Waiting>,
+    /// A task that others overtake goes first after so long, like "10m", or "off"
+    #[arg(long, value_name = "DURATION", default_value = "off", value_parser = reserve_after)]
+    reserve_after: ReserveAfter,
     /// What the scheduler is told about the run times in a log of a parallel machine
     #[arg(long, value_name = "WHAT", default_value = "asked")]
     estimates: Told,
@@ -74,6 +79,20 @@ enum Told {
     Exact,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct ReserveAfter(Option<Duration>);
+
+fn reserve_after(text: &str) -> Result<ReserveAfter, String> {
+    if text == "off" {
+        return Ok(ReserveAfter(None));
+    }
+    match parse_duration(text) {
+        Ok(after) if after > Duration::ZERO => Ok(ReserveAfter(Some(after))),
+        Ok(_) => Err("0 is no wait; write one like \"10m\", or \"off\"".to_owned()),
+        Err(flaw) => Err(format!("{}; write a duration like \"10m\", or \"off\"", flaw.problem)),
+    }
+}
+
 const DEFAULT_POLICIES: [&str; 3] = ["priority-ageing", "fifo", "critical-path"];
 /// Which processor of a pool a task gets makes no difference, and none is held back.
 const POOL_SCORING: &str = "least-connections";
@@ -84,6 +103,7 @@ pub fn simulate(args: &Args, output: Output) -> Result<Exit, Failure> {
     if let Some(waiting) = args.discipline {
         options.set_discipline(&workload, waiting.into());
     }
+    options.set_reserve_after(&workload, args.reserve_after.0);
     let named: Vec<&str> = match args.policies.as_slice() {
         [] => DEFAULT_POLICIES.to_vec(),
         policies => policies.iter().map(String::as_str).collect(),
@@ -97,7 +117,7 @@ pub fn simulate(args: &Args, output: Output) -> Result<Exit, Failure> {
     if output.json {
         output.raw(&report.to_json());
     } else {
-        output.line(report.to_string().trim_end());
+        output.text(&report.to_string());
     }
     Ok(Exit::Ok)
 }

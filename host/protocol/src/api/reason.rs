@@ -5,8 +5,9 @@ use super::Lookup;
 use super::resources::AmountsView;
 use crate::text;
 use crate::timestamp::Timestamp;
+use pointsman_scheduler::Time;
 use pointsman_scheduler::explain::Reason;
-use pointsman_scheduler::ids::TaskId;
+use pointsman_scheduler::ids::{TaskId, WorkerId};
 use pointsman_scheduler::record::{EndReason, Failure, Outcome};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -21,7 +22,7 @@ pub struct ReasonView {
     /// `dependencies`: those not yet succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<u32>,
-    /// `backoff`, `restricted`.
+    /// `backoff`, `restricted`; `worker_kept_free`, if it can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// `no_worker_can_ever_fit`, `no_capacity_now`.
@@ -36,6 +37,9 @@ pub struct ReasonView {
     /// `reserved_for`, `blocked_by_head`.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub task: Option<TaskId>,
+    /// `worker_kept_free`.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub worker: Option<WorkerId>,
 }
 
 /// How an attempt ended.
@@ -89,6 +93,10 @@ impl ReasonView {
             Reason::NoCapacityNow { asked, best_free } => {
                 view.asked = Some(asked.into());
                 view.best_free = Some(best_free.into());
+            }
+            Reason::WorkerKeptFree { worker, until } => {
+                view.worker = Some(*worker);
+                view.until = Some(Timestamp(*until)).filter(|_| *until != Time::NEVER);
             }
             Reason::ReservedFor { task } | Reason::BlockedByHead { task } => {
                 view.task = Some(*task);
@@ -144,6 +152,21 @@ fn sentences(reason: &Reason, lookup: &impl Lookup) -> (String, String) {
             ),
             "that time has come, or a better worker has room".to_owned(),
         ),
+        Reason::WorkerKeptFree { worker, until } => {
+            let name = match lookup.worker_name(*worker) {
+                Some(name) => format!("{worker} ({name})"),
+                None => worker.to_string(),
+            };
+            let until = if *until == Time::NEVER {
+                String::new()
+            } else {
+                format!(", by expectation at {}", Timestamp(*until))
+            };
+            (
+                format!("others were started before it for too long: {name} is kept free for it"),
+                format!("enough of what runs there has ended{until}"),
+            )
+        }
         Reason::ReservedFor { task } => (
             format!("the capacity it could use is reserved for {}", named(task)),
             "that task has started".to_owned(),

@@ -38,6 +38,8 @@ pub struct PlainPolicies {
     pub group_by: Option<GroupBy>,
     /// The policy that serves after a failure does not group.
     pub falls_to_plain: bool,
+    /// What became ready last goes first.
+    pub newest_first: bool,
     /// The slot of the queue policy is held.
     pub holds_ranks: bool,
     /// Rows of each call for ranks.
@@ -56,6 +58,7 @@ impl Default for PlainPolicies {
             fail_calls: 0,
             group_by: None,
             falls_to_plain: false,
+            newest_first: false,
             holds_ranks: false,
             rank_calls: Vec::new(),
         }
@@ -150,6 +153,7 @@ impl Policies for PlainPolicies {
         self.rank_calls.push(n_rows);
         let by_priority = |row: usize| tasks[1][row] - tasks[0][row] * 1e12;
         let rank = |row: usize| match self.group_by {
+            None if self.newest_first => -tasks[1][row],
             None => by_priority(row),
             // Shares in steps that outweigh any priority, exactly.
             Some(_) => (tasks[2][row] * STEPS).round() * STEPS - tasks[0][row],

@@ -6,6 +6,7 @@ use pointsman_protocol::quantity::format_memory;
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::settings::{Discipline, QueueSettings};
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 impl Config {
     /// Every key with its value in force, as it would be written.
@@ -51,7 +52,10 @@ impl Config {
                 "cap": format_duration(settings.quarantine.cap),
             },
             "queues": queues,
-            "retention": { "finished": settings.retention_finished },
+            "retention": {
+                "finished": settings.retention_finished,
+                "finished_for": or_off(settings.retention_finished_for),
+            },
             "policies": self.show_policies(),
             "rescheduling": {
                 "cool_down": format_duration(settings.rescheduling.cool_down),
@@ -114,13 +118,18 @@ impl Config {
     }
 }
 
+fn or_off(span: Option<Duration>) -> String {
+    span.map_or("off".to_owned(), format_duration)
+}
+
 fn show_queue(queue: &QueueSettings) -> Value {
     let discipline = queue.discipline.map(|discipline| match discipline {
         Discipline::Greedy => "greedy",
         Discipline::Strict => "strict",
         Discipline::Backfill => "backfill",
     });
-    json!({ "limit": queue.limit, "discipline": discipline })
+    let reserve_after = or_off(queue.reserve_after);
+    json!({ "limit": queue.limit, "discipline": discipline, "reserve_after": reserve_after })
 }
 
 /// TOML has no word for nothing: keys without a value are left out.

@@ -12,19 +12,23 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
+const RESERVE_AFTER: Duration = Duration::from_secs(600);
 const MS: Duration = Duration::from_millis(1);
 
 pub(super) fn read(root: &mut Section) -> Settings {
     let defaults = Settings::default();
+    let (retention_finished, retention_finished_for) = root.with("retention", |it| {
+        let n_tasks = it.whole("finished", 1..=100_000_000, defaults.retention_finished);
+        (n_tasks, it.duration_or_off("finished_for", SECOND..=3650 * DAY, None))
+    });
     Settings {
         heartbeat: root.with("heartbeat", |it| read_heartbeat(it, &defaults.heartbeat)),
         retry: root.with("retry", |it| read_retry(it, &defaults.retry)),
         quarantine: root.with("quarantine", |it| read_quarantine(it, &defaults.quarantine)),
         queues: root.with("queues", read_queues),
         rescheduling: root.with("rescheduling", |it| read_rescheduling(it, &defaults.rescheduling)),
-        retention_finished: root.with("retention", |it| {
-            it.whole("finished", 1..=100_000_000, defaults.retention_finished)
-        }),
+        retention_finished,
+        retention_finished_for,
         max_placements_per_round: defaults.max_placements_per_round,
     }
 }
@@ -118,6 +122,7 @@ fn read_queue(section: &mut Section) -> QueueSettings {
     QueueSettings {
         limit: Some(section.whole("limit", 1..=100_000_000, 1_000_000)),
         discipline: section.choice("discipline", &disciplines),
+        reserve_after: section.duration_or_off("reserve_after", SECOND..=30 * DAY, Some(RESERVE_AFTER)),
     }
 }
 

@@ -202,21 +202,46 @@ impl<'a> Section<'a> {
             return default;
         };
         let remedy = format!("write a duration in quotes, like \"5s\", from {least} to {most}");
-        let Some(text) = item.as_str() else {
-            self.refuse_kind(key, item, &remedy);
+        self.duration_in(key, item, &range, remedy).unwrap_or(default)
+    }
+
+    /// A duration, or "off", which is None.
+    pub fn duration_or_off(
+        &mut self,
+        key: &str,
+        range: RangeInclusive<Duration>,
+        default: Option<Duration>,
+    ) -> Option<Duration> {
+        let (least, most) = (format_duration(*range.start()), format_duration(*range.end()));
+        let takes = format!("duration, {least} to {most}, or \"off\"");
+        let Some(item) = self.item(key, &takes) else {
             return default;
         };
-        match parse_duration(text) {
-            Ok(span) if range.contains(&span) => span,
-            Ok(_) => {
-                self.refuse(key, format!("{text:?} is out of range"), remedy);
-                default
-            }
-            Err(flaw) => {
-                self.refuse(key, flaw.problem, remedy);
-                default
-            }
+        if item.as_str() == Some("off") {
+            return None;
         }
+        let remedy =
+            format!("write a duration in quotes, like \"5m\", from {least} to {most}, or \"off\"");
+        self.duration_in(key, item, &range, remedy).or(default)
+    }
+
+    fn duration_in(
+        &mut self,
+        key: &str,
+        item: &Item,
+        range: &RangeInclusive<Duration>,
+        remedy: String,
+    ) -> Option<Duration> {
+        let Some(text) = item.as_str() else {
+            self.refuse_kind(key, item, &remedy);
+            return None;
+        };
+        match parse_duration(text) {
+            Ok(span) if range.contains(&span) => return Some(span),
+            Ok(_) => self.refuse(key, format!("{text:?} is out of range"), remedy),
+            Err(flaw) => self.refuse(key, flaw.problem, remedy),
+        }
+        None
     }
 
     /// An amount of memory like "16MiB", or whole bytes.

@@ -32,7 +32,7 @@ fn no_unknown_key_is_dropped_without_a_word() {
     check("max_retries = 5", "p.toml:1:1: max_retries: is no known key; it belongs in [retry]");
     check(
         "[retention]\nfor = \"5d\"",
-        "p.toml:2:1: retention.for: is no known key; known here: finished",
+        "p.toml:2:1: retention.for: is no known key; known here: finished, finished_for",
     );
     check(
         "[sever]\nlisten = \"127.0.0.1:1\"",
@@ -143,6 +143,13 @@ fn no_value_out_of_range_is_taken() {
         "[heartbeat]\ninterval = \"9ms\"",
         "p.toml:2:12: heartbeat.interval: \"9ms\" is out of range; write a duration in quotes, like \"5s\", from 10ms to 1d",
     );
+    let rest = "write a duration in quotes, like \"5m\", from 1s to 30d, or \"off\"";
+    for (value, flaw) in [("\"10ms\"", "\"10ms\" is out of range"), ("false", "is a boolean")] {
+        check(
+            &format!("[queues.a]\nreserve_after = {value}"),
+            &format!("p.toml:2:17: queues.a.reserve_after: {flaw}; {rest}"),
+        );
+    }
 }
 
 #[test]
@@ -192,7 +199,7 @@ fn all_mistakes_are_told_at_once_and_nothing_follows_from_them() {
 fn text_that_is_no_toml_is_refused_with_its_place() {
     for (text, place) in [
         ("[retry\n", "p.toml:1:7: "),
-        ("[retry]\nmax_retries = 1\nmax_retries = 2", "p.toml:3:1: duplicate key"),
+        ("[retry]\nmax_retries = 1\nmax_retries = 2", "p.toml:3:1: max_retries: duplicate key; it is there twice; keep one"),
         ("[retry]\n[server]\n[retry]\n", "p.toml:3:"),
         ("[retry]\nmax_retries = ", "p.toml:2:15: "),
         ("# größer\nä = \"", "p.toml:2:1: "),
@@ -232,6 +239,9 @@ fn what_is_written_is_what_is_in_force() {
         backoff = { base = "2s", factor = 3 }
         [queues.fast]
         discipline = "backfill"
+        reserve_after = "off"
+        [queues.slow]
+        reserve_after = "1h"
         [policies.limits.interpreted]
         memory = 134217728
         cpu_per_call = "70ms"
@@ -247,6 +257,9 @@ fn what_is_written_is_what_is_in_force() {
     assert_eq!((settings.retry.base, settings.retry.factor), (Duration::from_secs(2), 3.0));
     assert_eq!(settings.queues["fast"].discipline, Some(Discipline::Backfill));
     assert_eq!(settings.queues["default"].limit, Some(1_000_000));
+    let reserve_after = |queue: &str| settings.queues[queue].reserve_after.map(|it| it.as_secs());
+    let all = ["fast", "slow", "default"].map(reserve_after);
+    assert_eq!(all, [None, Some(3600), Some(600)]);
     let [_, interpreted] = config.policies.limits;
     assert_eq!((interpreted.memory, interpreted.cpu_per_call.as_millis()), (128 << 20, 70));
     assert_eq!(config.worker.cpu_milli, Some(500));
@@ -280,7 +293,7 @@ fn what_needs_a_restart_is_named() {
 #[test]
 fn the_effective_configuration_can_be_read_back() {
     let text = "[worker.labels]\nweight = \"2\"\n[queues.fast]\ndiscipline = \"backfill\"\n\
-                [worker.capacity]\ncpu = 0.25\n[policies]\npoll = \"5s\"\n\
+                reserve_after = \"off\"\n[worker.capacity]\ncpu = 0.25\n[policies]\npoll = \"5s\"\n\
                 [policies.scoring.config]\ncpu = 0.5\nx = [1, \"a\", { b = 2 }]\n[auth]\nread = \"r\"";
     let config = Config::parse("p.toml", text).expect("good");
     assert_eq!(Config::parse("effective.toml", &config.effective_toml()), Ok(config));
