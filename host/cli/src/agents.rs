@@ -2,11 +2,12 @@
 //! the host like any other worker.
 
 use crate::client::read_token;
+use crate::commands::worker::limits;
 use crate::exit::Failure;
 use futures_util::future::join_all;
 use pointsman_protocol::worker::WireCapacity;
 use pointsman_server::config::Config;
-use pointsman_worker::{WorkerOptions, machine_capacity};
+use pointsman_worker::{LimitOptions, WorkerOptions, machine_capacity};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::sync::watch;
@@ -16,6 +17,7 @@ pub struct Agents {
     /// One folder each below it.
     data_dir: PathBuf,
     token: Option<String>,
+    limits: LimitOptions,
 }
 
 const ONE_CORE_MILLI: u64 = 1000;
@@ -26,7 +28,8 @@ impl Agents {
     pub fn new(config: &Config) -> Result<Agents, Failure> {
         let token = config.auth.worker.as_deref().map(read_token).transpose()?;
         let data_dir = config.server.data_dir.join("workers");
-        Ok(Agents { n: config.server.workers, data_dir, token })
+        let limits = limits(config.worker.limits);
+        Ok(Agents { n: config.server.workers, data_dir, token, limits })
     }
 
     /// Runs them until `end_asked` is done; they have ended when this returns.
@@ -46,6 +49,7 @@ impl Agents {
             WorkerOptions::new(&format!("http://{host}"), &name, self.data_dir.join(&name));
         options.capacity = Some(share(machine_capacity(), number, self.n));
         options.token = self.token.clone();
+        options.limits = self.limits.clone();
         let stopped = async {
             // Also when the sender is gone.
             let _ = stopped.wait_for(|stop| *stop).await;

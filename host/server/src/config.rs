@@ -12,7 +12,7 @@ mod effective;
 pub use policies::{LimitSettings, PoliciesSection, SlotBinding, Wasi};
 pub use reader::ConfigError;
 pub use server::{AuthSection, ServerSection, StoreBackend};
-pub use worker::WorkerSection;
+pub use worker::{CpuLimit, LimitsSection, WorkerSection};
 
 use pointsman_scheduler::Settings;
 use reader::Reader;

@@ -9,9 +9,9 @@ use pointsman_protocol::labels::check_labels;
 use pointsman_protocol::name::parse_name;
 use pointsman_protocol::quantity::{parse_cpu, parse_memory};
 use pointsman_protocol::worker::WireCapacity;
-use pointsman_server::config::Config;
+use pointsman_server::config::{Config, CpuLimit, LimitsSection};
 use pointsman_server::telemetry;
-use pointsman_worker::{WorkerOptions, machine_capacity};
+use pointsman_worker::{LimitOptions, WorkerOptions, machine_capacity};
 use std::path::PathBuf;
 
 /// Run tasks for a host
@@ -82,9 +82,20 @@ fn options(args: Args, connection: &Connection) -> Result<WorkerOptions, Failure
         gpus: args.gpus.unwrap_or(section.gpus),
     });
     options.labels = labels;
+    options.limits = limits(section.limits);
     options.token = token_file.as_deref().map(read_token).transpose()?;
     options.no_execution = args.no_execution;
     Ok(options)
+}
+
+/// As `[worker.limits]` says.
+pub(crate) fn limits(section: LimitsSection) -> LimitOptions {
+    let cpu = match section.cpu {
+        CpuLimit::Weight => pointsman_worker::CpuLimit::Weight,
+        CpuLimit::Quota => pointsman_worker::CpuLimit::Quota,
+        CpuLimit::Off => pointsman_worker::CpuLimit::Off,
+    };
+    LimitOptions { memory: section.memory, cpu, ..LimitOptions::default() }
 }
 
 fn machine_name() -> Result<String, Failure> {

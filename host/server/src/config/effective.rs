@@ -114,6 +114,7 @@ impl Config {
             "labels": worker.labels,
             "token_file": worker.token_file,
             "data_dir": worker.data_dir,
+            "limits": { "memory": worker.limits.memory_name(), "cpu": worker.limits.cpu.name() },
         })
     }
 }

@@ -20,6 +20,21 @@ pub struct WorkerSection {
     pub labels: BTreeMap<String, String>,
     pub token_file: Option<PathBuf>,
     pub data_dir: PathBuf,
+    pub limits: LimitsSection,
+}
+
+/// `[worker.limits]`: what of a task's request is enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitsSection {
+    pub memory: bool,
+    pub cpu: CpuLimit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CpuLimit {
+    Weight,
+    Quota,
+    Off,
 }
 
 pub(super) fn read(section: &mut Section) -> WorkerSection {
@@ -52,5 +67,56 @@ pub(super) fn read(section: &mut Section) -> WorkerSection {
         labels,
         token_file: section.optional_path("token_file"),
         data_dir: section.path("data_dir", "pointsman-worker"),
+        limits: section.with("limits", read_limits),
+    }
+}
+
+fn read_limits(section: &mut Section) -> LimitsSection {
+    let memory = section.choice("memory", &[("hard", true), ("off", false)]);
+    let ways = CpuLimit::ALL.map(|it| (it.name(), it));
+    LimitsSection {
+        memory: memory.unwrap_or(true),
+        cpu: section.choice("cpu", &ways).unwrap_or(CpuLimit::Weight),
+    }
+}
+
+impl LimitsSection {
+    pub(super) fn memory_name(self) -> &'static str {
+        if self.memory { "hard" } else { "off" }
+    }
+}
+
+impl CpuLimit {
+    const ALL: [CpuLimit; 3] = [CpuLimit::Weight, CpuLimit::Quota, CpuLimit::Off];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            CpuLimit::Weight => "weight",
+            CpuLimit::Quota => "quota",
+            CpuLimit::Off => "off",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CpuLimit, LimitsSection};
+    use crate::config::Config;
+
+    #[test]
+    fn limits_are_on_unless_turned_off() {
+        let check = |text: &str, memory: bool, cpu: CpuLimit| {
+            let config = Config::parse("p.toml", text).expect("good");
+            assert_eq!(config.worker.limits, LimitsSection { memory, cpu }, "{text}");
+            let again = Config::parse("p.toml", &config.effective_toml()).expect("good");
+            assert_eq!(again.worker, config.worker, "what is shown can be read");
+        };
+        check("", true, CpuLimit::Weight);
+        check("[worker.limits]\nmemory = \"off\"", false, CpuLimit::Weight);
+        check("[worker.limits]\ncpu = \"quota\"", true, CpuLimit::Quota);
+        check("[worker]\nlimits = { memory = \"off\", cpu = \"off\" }", false, CpuLimit::Off);
+        let refused = Config::parse("p.toml", "[worker.limits]\nmemory = \"soft\"");
+        let told = refused.expect_err("no such way")[0].to_string();
+        assert!(told.contains("worker.limits.memory") && told.contains("\"hard\""), "{told}");
     }
 }
