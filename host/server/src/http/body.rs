@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, LengthLimitError};
 use pointsman_protocol::problem::Problem;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Bodies above this are parsed on a thread of their own.
 const LARGE: usize = 64 << 10;
@@ -15,6 +16,10 @@ const LARGE: usize = 64 << 10;
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Bodies are not waited for longer than this, however they trickle in.
 const TIME_MAX: Duration = Duration::from_secs(300);
+
+/// KiB of all bodies that are arriving at one time at most: each is bounded, and they are many.
+const ARRIVING_MAX_KIB: usize = 256 << 10;
+static ROOM: Semaphore = Semaphore::const_new(ARRIVING_MAX_KIB);
 
 /// The bytes as they came.
 #[derive(Debug)]
@@ -28,7 +33,7 @@ impl<S: Sync> FromRequest<S> for RawBody {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<RawBody, Failure> {
-        let read = tokio::time::timeout(TIME_MAX, read(request));
+        let read = tokio::time::timeout(TIME_MAX, read(request, &ROOM));
         read.await.unwrap_or_else(|_| Err(too_slow())).map(RawBody)
     }
 }
@@ -45,9 +50,10 @@ impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for JsonBody<
     }
 }
 
-async fn read(request: Request) -> Result<Bytes, Failure> {
+async fn read(request: Request, room: &Semaphore) -> Result<Bytes, Failure> {
     let mut body = request.with_limited_body().into_body();
     let mut bytes = BytesMut::new();
+    let mut held: Option<SemaphorePermit<'_>> = None;
     loop {
         let Ok(frame) = tokio::time::timeout(SILENCE_MAX, body.frame()).await else {
             return Err(too_slow());
@@ -56,6 +62,7 @@ async fn read(request: Request) -> Result<Bytes, Failure> {
             None => return Ok(bytes.freeze()),
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
+                    make_room(room, &mut held, bytes.len() + data.len())?;
                     bytes.extend_from_slice(&data);
                 }
             }
@@ -79,6 +86,27 @@ async fn read(request: Request) -> Result<Bytes, Failure> {
     }
 }
 
+/// Holds room for so many bytes altogether. Nobody waits for it: those who hold some would wait for
+/// each other.
+fn make_room<'a>(
+    room: &'a Semaphore,
+    held: &mut Option<SemaphorePermit<'a>>,
+    n_bytes: usize,
+) -> Result<(), Failure> {
+    let n_held = held.as_ref().map_or(0, SemaphorePermit::num_permits);
+    let missing = n_bytes.div_ceil(1024).saturating_sub(n_held);
+    let missing = u32::try_from(missing).unwrap_or(u32::MAX);
+    let Ok(more) = room.try_acquire_many(missing) else {
+        let detail = "too many large bodies are arriving at this moment";
+        return Err(Failure(Problem::new(503, "busy", detail).with_retry_after(1)));
+    };
+    match held {
+        Some(held) => held.merge(more),
+        None => *held = Some(more),
+    }
+    Ok(())
+}
+
 fn too_slow() -> Failure {
     Failure(Problem::new(408, "too_slow", "the body did not arrive in time"))
 }
@@ -96,4 +124,27 @@ pub async fn off_thread<T: Send + 'static>(
     }
     let parsed = tokio::task::spawn_blocking(move || parse(&bytes)).await;
     parsed.map_err(|_| Failure(Problem::new(500, "defect", "reading the body failed")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+
+    fn request(pieces: &'static [usize]) -> Request {
+        let pieces = pieces.iter().map(|n| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; *n])));
+        Request::new(Body::from_stream(futures_util::stream::iter(pieces)))
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_are_bounded() {
+        let room = Semaphore::new(10);
+        let first = room.try_acquire_many(4).expect("there is room");
+        let refused = read(request(&[5000, 100, 2000]), &room).await.expect_err("it is too much");
+        assert_eq!((refused.0.status, refused.0.retry_after), (503, Some(1)));
+        drop(first);
+        let taken = read(request(&[5000, 100, 2000]), &room).await.expect("there is room now");
+        assert_eq!(taken.len(), 7100);
+        assert_eq!(room.available_permits(), 10, "it is given back");
+    }
 }

@@ -12,10 +12,13 @@ fn ids(page: &Value) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_neither_miss_nor_repeat_a_task_while_tasks_change() {
     let site = Site::start().await;
-    site.submit_many(253).await;
+    let submitted = site.submit_many(253).await;
+    let first_tasks = submitted.body["tasks"].as_array().unwrap().iter();
+    let first_tasks: BTreeSet<String> =
+        first_tasks.map(|task| task["id"].as_str().unwrap().to_owned()).collect();
     let mut seen = Vec::new();
     let mut cursor = String::new();
-    loop {
+    for page_number in 0.. {
         let page = site.get(&format!("/v1/tasks?limit=50{cursor}")).await;
         assert_eq!(page.status, 200, "{}", page.body);
         let found = ids(&page.body);
@@ -24,19 +27,24 @@ async fn pages_neither_miss_nor_repeat_a_task_while_tasks_change() {
         // What was shown already changes under the reader.
         let first = &found[0];
         assert_eq!(site.post(&format!("/v1/tasks/{first}/cancel"), &json!({})).await.status, 200);
+        if page_number < 8 {
+            site.submit(&format!("added-{page_number}a")).await;
+            site.submit(&format!("added-{page_number}b")).await;
+        }
         match page.body["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
         }
     }
-    assert_eq!(seen.len(), 253);
-    assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 253);
+    let once: BTreeSet<String> = seen.iter().cloned().collect();
+    assert_eq!(seen.len(), once.len(), "a task was shown twice");
+    assert!(once.is_superset(&first_tasks), "a task was left out");
     let cancelled = site.get("/v1/tasks?state=CANCELLED").await;
     assert_eq!(ids(&cancelled.body).len(), 6);
     let of_job = site.get("/v1/tasks?job=j1&state=PENDING&limit=1000").await;
     assert_eq!(ids(&of_job.body).len(), 247);
     assert_eq!(of_job.body["items"][0]["reason"]["code"], "no_worker_can_ever_fit");
-    assert_eq!(ids(&site.get("/v1/tasks?limit=1000").await.body).len(), 253);
+    assert_eq!(ids(&site.get("/v1/tasks?limit=1000").await.body).len(), 253 + 12);
     assert_eq!(ids(&site.get("/v1/tasks").await.body).len(), 100);
     let none = site.get("/v1/tasks?queue=other").await;
     assert_eq!((none.status, ids(&none.body).len()), (200, 0));
@@ -49,12 +57,28 @@ async fn bad_requests_are_told_what_would_be_good() {
     let cases = [
         ("GET", "/v1/tasks?limit=0", json!(null), 400, "bad_parameter", "1000"),
         ("GET", "/v1/tasks?limit=1001", json!(null), 400, "bad_parameter", "1000"),
+        ("GET", "/v1/tasks?limit=-1", json!(null), 400, "bad_parameter", "1000"),
+        ("GET", "/v1/tasks?limit=1000000000", json!(null), 400, "bad_parameter", "1000"),
+        ("GET", "/v1/tasks?limit=", json!(null), 400, "bad_parameter", "1000"),
         ("GET", "/v1/tasks?limit=x", json!(null), 400, "bad_parameter", "limit"),
         ("GET", "/v1/tasks?state=DONE", json!(null), 400, "bad_parameter", "SUCCEEDED"),
         ("GET", "/v1/tasks?worker=3", json!(null), 400, "bad_parameter", "w<number>"),
         ("GET", "/v1/tasks?colour=red", json!(null), 400, "bad_parameter", "cursor"),
         ("GET", "/v1/tasks?limit=1&limit=2", json!(null), 400, "bad_parameter", "twice"),
         ("GET", "/v1/tasks?cursor=../x", json!(null), 400, "bad_parameter", "t<number>"),
+        ("GET", "/v1/tasks?cursor=j1", json!(null), 400, "bad_parameter", "t<number>"),
+        ("GET", "/v1/tasks?cursor=t-1", json!(null), 400, "bad_parameter", "t<number>"),
+        (
+            "GET",
+            "/v1/tasks?cursor=t18446744073709551616",
+            json!(null),
+            400,
+            "bad_parameter",
+            "t<number>",
+        ),
+        ("GET", "/v1/jobs?limit=0", json!(null), 400, "bad_parameter", "1000"),
+        ("GET", "/v1/jobs?cursor=t1", json!(null), 400, "bad_parameter", "j<number>"),
+        ("GET", "/v1/status?limit=1001", json!(null), 400, "bad_parameter", "1000"),
         ("GET", "/v1/tasks/t1?x=1", json!(null), 400, "bad_parameter", "none"),
         ("GET", "/v1/tasks/1", json!(null), 400, "bad_parameter", "t<number>"),
         ("GET", "/v1/tasks/t99", json!(null), 404, "unknown_task", "t99"),

@@ -10,3 +10,6 @@ mod workers;
 mod control;
 mod configuration;
 mod model;
+mod bodies;
+mod repeats;
+mod backpressure;
