@@ -8,6 +8,7 @@ pub mod windows;
 pub mod soak;
 pub mod hostile;
 pub mod compiling;
+pub mod storm;
 
 /// Small guests, as the policy engine's own tests make them.
 #[path = "../../host/policy/tests/suite/guests.rs"]

@@ -1,5 +1,5 @@
-//! The project's tasks: `cargo xtask demo | test | bench | soak | sim | newcomer | bless | lint`. Dependency-free, so that it
-//! builds in a second; makes sure that the WebAssembly target is there before anything needs it.
+//! The project's tasks: `cargo xtask demo | test | bench | soak | sim | storm | newcomer | bless | lint`.
+//! Dependency-free, so that it builds in a second; makes sure that the WebAssembly target is there before anything needs it.
 
 mod newcomer;
 
@@ -14,6 +14,7 @@ cargo xtask soak [--swaps N | --compile FILE]
                                replace policies under load, or compile a large one; what that does to latency
 cargo xtask sim [--seeds N | --seed S] [--profile NAME] [--steps N]
                                worlds in virtual time in which hosts, workers, network, disk and policies fail
+cargo xtask storm [--rounds N]  real hosts and workers under load, killed and frozen again and again
 cargo xtask newcomer [--lang rust|python|javascript]
                                write a first policy, build it, see it serve; how long that takes
 cargo xtask bless              write generated files and snapshots anew; read the diff before you commit
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         "bench" => measure("bench", &rest),
         "soak" => measure("soak", &rest),
         "sim" => measure("sim", &rest),
+        "storm" => storm(&rest),
         "newcomer" => play_newcomer(&rest),
         "bless" => bless(&rest),
         "lint" => lint(),
@@ -77,6 +79,15 @@ fn measure(program: &str, args: &[String]) -> Result<(), String> {
     ensure_wasm_target()?;
     let release = ["run", "--release", "--package", "pointsman-tests", "--bin", program, "--"];
     run(cargo().args(release).args(args))
+}
+
+/// With the checks that only development builds make.
+fn storm(args: &[String]) -> Result<(), String> {
+    ensure_wasm_target()?;
+    let both = ["--package", "pointsman-cli", "--package", "pointsman-tests"];
+    run(cargo().arg("build").args(both).args(["--bin", "pointsman", "--bin", "storm"]))?;
+    let own = env::current_exe().map_err(|error| format!("where is this program: {error}"))?;
+    run(Command::new(own.with_file_name("storm")).args(args))
 }
 
 fn play_newcomer(args: &[String]) -> Result<(), String> {

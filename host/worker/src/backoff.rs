@@ -10,12 +10,18 @@ const LAST: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Backoff {
     ceiling: Duration,
+    last: Duration,
     random: u64,
 }
 
 impl Backoff {
     pub fn new(seed: u64) -> Backoff {
-        Backoff { ceiling: FIRST, random: seed | 1 }
+        Backoff { ceiling: FIRST, last: LAST, random: seed | 1 }
+    }
+
+    /// A host that is back gives workers up after this time: none may still be waiting by then.
+    pub fn fit(&mut self, lease: Duration) {
+        self.last = LAST.min(lease / 3);
     }
 
     /// It went well: the next failure is a first one.
@@ -29,8 +35,9 @@ impl Backoff {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        let delay = self.ceiling.mul_f64((self.random >> 11) as f64 / (1u64 << 53) as f64);
-        self.ceiling = (self.ceiling * 2).min(LAST);
+        let delay =
+            self.ceiling.min(self.last).mul_f64((self.random >> 11) as f64 / (1u64 << 53) as f64);
+        self.ceiling = (self.ceiling * 2).min(self.last);
         delay
     }
 }
@@ -49,5 +56,14 @@ mod tests {
         let mut delays: Vec<Duration> = delays.collect();
         delays.sort();
         assert!(delays[20] < LAST / 4 && delays[180] > LAST * 3 / 4, "{delays:?}");
+    }
+
+    #[test]
+    fn no_worker_waits_for_so_long_that_it_is_given_up_meanwhile() {
+        let mut backoff = Backoff::new(1);
+        let lease = Duration::from_millis(600);
+        backoff.fit(lease);
+        let longest = (0..200).map(|_| backoff.next_delay()).max();
+        assert!(longest.is_some_and(|it| it > lease / 6 && it <= lease / 3), "{longest:?}");
     }
 }

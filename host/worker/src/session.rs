@@ -171,6 +171,7 @@ impl Session {
         let actions = actions.map_err(|older| older.to_string())?;
         self.act(actions);
         self.backoff.reset();
+        self.backoff.fit(lease);
         let worker = answer.worker.to_string();
         tracing::info!(worker, name = self.options.name, term = answer.term, "registered");
         Ok(Membership { worker, intervals: answer.intervals })
@@ -320,6 +321,7 @@ impl Session {
                         self.backoff.reset();
                         if membership.intervals != answer.intervals {
                             membership.intervals = answer.intervals;
+                            self.backoff.fit(lease);
                             calls.tick = ticker(answer.intervals);
                         }
                         self.act(actions);

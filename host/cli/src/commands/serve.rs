@@ -31,6 +31,7 @@ pub struct Args {
 pub fn serve(args: Args) -> Result<Exit, Failure> {
     let config = configuration(&args)?;
     telemetry::init(telemetry::LogFormat::Text);
+    allow_many_files();
     let agents = Agents::new(&config)?;
     let options = ServeOptions { config, config_path: args.config };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -80,6 +81,21 @@ fn configuration(args: &Args) -> Result<Config, Failure> {
         config.server.data_dir.clone_from(data_dir);
     }
     Ok(config)
+}
+
+/// Enough for the connections that the host takes at most, and some more.
+const FILES: u64 = 16_384;
+
+/// Every worker holds two connections, and a process begins with 1024 files on most systems.
+fn allow_many_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = soft.max(FILES.min(hard));
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "failed to raise the limit on open files; it bounds the workers");
+    }
 }
 
 /// The line that scripts wait for.
