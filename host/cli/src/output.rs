@@ -1,5 +1,6 @@
 //! What is printed: JSON as the host sent it, or text and tables for people. Colours only where a
-//! terminal shows them.
+//! terminal shows them. Whoever wrote a text, it reaches the terminal as a text: nothing but what is
+//! printed here colours it or moves the cursor.
 
 use crate::exit::Failure;
 use crate::shown;
@@ -47,8 +48,29 @@ impl Output {
 
     /// A line for people.
     pub fn line(self, text: impl AsRef<str>) {
-        print(text.as_ref());
-        print("\n");
+        self.parts(&[(Colour::Plain, text.as_ref())]);
+    }
+
+    /// A line with colours.
+    pub fn parts(self, parts: &[(Colour, &str)]) {
+        let mut line: String = parts
+            .iter()
+            .map(|(colour, text)| self.paint(*colour, &shown::harmless(text)))
+            .collect();
+        line.push('\n');
+        print(&line);
+    }
+
+    /// As many lines as the text has.
+    pub fn text(self, text: &str) {
+        text.lines().for_each(|line| self.line(line));
+    }
+
+    /// A terminal's cursor goes to the top of an empty screen.
+    pub fn clear(self) {
+        if self.is_terminal && !self.json {
+            print("\x1b[H\x1b[2J\x1b[3J");
+        }
     }
 
     /// The host's JSON, one document a line. JSON escapes only some of what would reach a terminal.
@@ -56,9 +78,6 @@ impl Output {
         let json = json.trim_end();
         // Line ends stand between values: within texts they are escaped already.
         let is_harmful = |c: char| shown::is_harmful(c) && !matches!(c, '\n' | '\r' | '\t');
-        if !json.contains(is_harmful) {
-            return self.line(json);
-        }
         let mut escaped = String::with_capacity(json.len() + 64);
         for c in json.chars() {
             if is_harmful(c) {
@@ -68,7 +87,8 @@ impl Output {
                 escaped.push(c);
             }
         }
-        self.line(escaped);
+        escaped.push('\n');
+        print(&escaped);
     }
 
     /// What others wrote, below a label, within [`WIDTH`] columns as far as its words allow.
@@ -78,7 +98,7 @@ impl Output {
         }
     }
 
-    pub fn paint(self, colour: Colour, text: &str) -> String {
+    fn paint(self, colour: Colour, text: &str) -> String {
         if self.has_colours && colour != Colour::Plain {
             format!("\x1b[{}m{text}\x1b[0m", colour.code())
         } else {

@@ -26,7 +26,7 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(Some(n_tasks), ProgressDrawTarget::stderr());
         let style = "{prefix} {bar:24.green} {pos}/{len} {elapsed} {wide_msg}";
         bar.set_style(ProgressStyle::with_template(style).expect("the template is well-formed"));
-        bar.set_prefix(name.to_owned());
+        bar.set_prefix(shown::harmless(name).into_owned());
         Progress { bar: Some(bar), last: String::new(), told: Instant::now() }
     }
 
@@ -52,6 +52,7 @@ impl Progress {
 
     /// A line above the bar.
     pub fn note(&self, text: &str) {
+        let text = shown::harmless(text);
         match &self.bar {
             Some(bar) => bar.println(text),
             None => {

@@ -9,10 +9,12 @@ use std::os::fd::AsRawFd;
 const F_SETSIG: libc::c_int = 10;
 
 /// Nobody has the file open for writing, until this is dropped.
-pub(crate) struct Lease<'a>(&'a File);
+#[derive(Debug)]
+pub struct Lease<'a>(&'a File);
 
 /// What the system says of a file's writers.
-pub(crate) enum Writers<'a> {
+#[derive(Debug)]
+pub enum Writers<'a> {
     Nobody(Lease<'a>),
     Somebody,
     /// The file belongs to another user, or its file system does not tell.
@@ -20,7 +22,7 @@ pub(crate) enum Writers<'a> {
 }
 
 /// Of a file that is open for reading only.
-pub(crate) fn writers(file: &File) -> Writers<'_> {
+pub fn writers(file: &File) -> Writers<'_> {
     let fd = file.as_raw_fd();
     // SAFETY: plain system calls on an open descriptor. Whoever wants to write while the lease is held
     // has a signal sent to this process; one that is ignored by default takes the place of SIGIO,

@@ -65,6 +65,7 @@ pub use library::{
     Binding, LibraryError, LibrarySettings, PolicyLibrary, RollbackError, RolledBack,
     StandardPolicy, UploadError, UseError,
 };
+pub use lease::{Lease, Writers, writers};
 pub use limits::{Limits, Metering, WALL_FACTOR};
 pub use manifest::ManifestError;
 pub use native::{NativePolicies, NativeQueue, NativeScoring};

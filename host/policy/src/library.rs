@@ -162,7 +162,7 @@ impl Work {
 }
 
 type Waker = Arc<dyn Fn() + Send + Sync>;
-type Listener = Arc<dyn Fn(Slot, &RefusedStatus) + Send + Sync>;
+type Listener = Arc<dyn Fn(Option<Slot>, &RefusedStatus) + Send + Sync>;
 
 pub(crate) struct Library {
     pub admission: Admission,
@@ -182,7 +182,7 @@ pub(crate) struct Library {
 
 impl Library {
     /// Tells of a refusal that is new. Not to be called while holding the work.
-    pub fn tell(&self, slot: Slot, refused: &RefusedStatus) {
+    pub fn tell(&self, slot: Option<Slot>, refused: &RefusedStatus) {
         let listener = lock(&self.listener).clone();
         if let Some(listener) = listener {
             listener(slot, refused);
@@ -321,9 +321,13 @@ impl PolicyLibrary {
         *lock(&self.library().waker) = Some(Arc::new(waker));
     }
 
-    /// Called whenever a candidate for a slot is refused, once for each content, from the thread
-    /// that refuses it. It must not block or call the library.
-    pub fn set_listener(&self, told: impl Fn(Slot, &RefusedStatus) + Send + Sync + 'static) {
+    /// Called whenever a candidate is refused, once for each content, from the thread that refuses
+    /// it: with the slot that asks for it or that it is made for, if that can be told. It must not
+    /// block or call the library.
+    pub fn set_listener(
+        &self,
+        told: impl Fn(Option<Slot>, &RefusedStatus) + Send + Sync + 'static,
+    ) {
         *lock(&self.library().listener) = Some(Arc::new(told));
     }
 

@@ -53,6 +53,7 @@ pub(crate) fn spawn(library: Arc<Library>) -> io::Result<()> {
         Reloader {
             folder: Folder::new(library.directory.clone()),
             verdicts: BTreeMap::new(),
+            others_refused: Refusals::default(),
             retry: None,
             library,
         }
@@ -86,6 +87,8 @@ struct Reloader {
     folder: Folder,
     /// Of files bound to no slot, by content.
     verdicts: BTreeMap<Digest, Dated>,
+    /// Refused ones of them that were told of.
+    others_refused: Refusals,
     /// Something that is there could not be read, and is looked at again after this long.
     retry: Option<Duration>,
 }
@@ -382,7 +385,7 @@ impl Reloader {
         let (slot_name, component) = (slot.name(), &told.component);
         if is_new {
             tracing::warn!(slot = slot_name, digest, "policy {component} is {}", told.refusal());
-            self.library.tell(slot, &told);
+            self.library.tell(Some(slot), &told);
         } else {
             tracing::debug!(slot = slot_name, digest, "policy {component} is refused again");
         }

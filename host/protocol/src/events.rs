@@ -93,7 +93,9 @@ pub enum EventBody {
         term: u64,
     },
     Policy {
-        slot: WireSlot,
+        /// Of a refused file that no slot asks for: what it is made for, if that can be told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slot: Option<WireSlot>,
         change: PolicyChange,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         policy: Option<Box<PolicyView>>,
@@ -212,13 +214,13 @@ impl From<&Notice> for EventBody {
                 term: attempt.term.0,
             },
             Notice::PolicySwapped(slot) => EventBody::Policy {
-                slot: (*slot).into(),
+                slot: Some((*slot).into()),
                 change: PolicyChange::Swapped,
                 policy: None,
                 reason: None,
             },
             Notice::PolicyFailed { slot, call, kind } => EventBody::Policy {
-                slot: (*slot).into(),
+                slot: Some((*slot).into()),
                 change: PolicyChange::Failed,
                 policy: None,
                 reason: Some(format!("call {call}: {kind}")),

@@ -1,6 +1,7 @@
 //! The operator's one TOML file. Read and checked as a whole: either a complete configuration comes
 //! out, or all that is wrong with it, each with line, column, key and remedy. One file per section.
 
+mod file;
 mod reader;
 mod section;
 mod server;
@@ -9,6 +10,7 @@ mod policies;
 mod worker;
 mod effective;
 
+pub use file::{Unread, read_settled};
 pub use policies::{LimitSettings, PoliciesSection, SlotBinding, Wasi};
 pub use reader::ConfigError;
 pub use server::{AuthSection, ServerSection, StoreBackend};
@@ -16,7 +18,6 @@ pub use worker::{CpuLimit, LimitsSection, WorkerSection};
 
 use pointsman_scheduler::Settings;
 use reader::Reader;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Everything that can be set, complete with defaults.
@@ -36,13 +37,12 @@ pub struct Config {
 pub enum LoadError {
     #[error("failed to read {path}")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{path} has more than {FILE_MAX} bytes, so it is no configuration")]
-    TooLarge { path: PathBuf },
-    #[error("{}", join(errors))]
+    #[error("{}", told(errors))]
     Refused { errors: Vec<ConfigError> },
 }
 
-fn join(errors: &[ConfigError]) -> String {
+/// All of them as people are told: a line each.
+pub fn told(errors: &[ConfigError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
@@ -81,7 +81,7 @@ impl Config {
     /// # Errors
     /// If the file cannot be read, or for all that is wrong with it.
     pub fn load(path: &Path) -> Result<Config, LoadError> {
-        let text = read_text(path)?;
+        let text = file::read(path)?;
         Config::parse(&path.display().to_string(), &text)
             .map_err(|errors| LoadError::Refused { errors })
     }
@@ -120,33 +120,6 @@ const AT_START: [(&str, Differs); 9] = [
     ("policies.limits", |a, b| a.policies.limits != b.policies.limits),
     ("worker", |a, b| a.worker != b.worker),
 ];
-
-/// The file's content, to be parsed.
-///
-/// # Errors
-/// If it cannot be read, is too large or no UTF-8.
-pub fn read_text(path: &Path) -> Result<String, LoadError> {
-    let failed = |source| LoadError::Read { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > FILE_MAX {
-        return Err(LoadError::TooLarge { path: path.to_owned() });
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
-        let (line, column) = reader::place(&valid, valid.len());
-        let error = ConfigError {
-            file: path.display().to_string(),
-            line,
-            column,
-            key: String::new(),
-            problem: "is no UTF-8".to_owned(),
-            remedy: "save the file as UTF-8".to_owned(),
-        };
-        LoadError::Refused { errors: vec![error] }
-    })
-}
 
 #[cfg(test)]
 mod documentation;

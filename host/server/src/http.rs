@@ -15,6 +15,7 @@ mod workers;
 mod queues;
 mod policies;
 mod status;
+mod metrics;
 mod stream;
 
 use crate::clock::Clock;
@@ -30,6 +31,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
 use guard::Guard;
+use pointsman_protocol::api::ConfigStatus;
 use pointsman_protocol::problem::Problem;
 use pointsman_scheduler::Term;
 use pointsman_store::Health;
@@ -46,8 +48,8 @@ pub struct App {
     pub logs: Arc<Logs>,
     pub policies: PolicyDesk,
     pub config: Arc<ArcSwap<Config>>,
-    /// What is wrong with the file's newest content, while older values are in force.
-    pub config_problem: Arc<ArcSwap<Option<String>>>,
+    /// What became of the file's newest content.
+    pub config_status: Arc<ArcSwap<ConfigStatus>>,
     pub store: Arc<Health>,
     pub clock: Clock,
     pub term: Term,
@@ -99,6 +101,7 @@ pub fn router(app: App, guard: Guard) -> Router {
         .route("/v1/events", get(stream::events))
         .route("/v1/status", get(status::show))
         .route("/v1/config", get(status::config))
+        .route("/metrics", get(metrics::show))
         .route("/healthz", get(status::healthz))
         .route("/readyz", get(status::readyz))
         .layer(DefaultBodyLimit::max(BODY_MAX));

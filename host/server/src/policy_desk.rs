@@ -37,10 +37,25 @@ impl PolicyDesk {
     }
 
     /// Binds all slots as configured; unchanged ones stay as they are.
-    pub fn bind_all(&self, section: &PoliciesSection) {
-        for slot in Slot::ALL {
-            self.library.bind(slot, Some(binding(section.binding(slot))));
-        }
+    pub async fn bind_all(&self, section: &PoliciesSection) {
+        let bindings = Slot::ALL.map(|slot| (slot, binding(section.binding(slot))));
+        let bound = self.order(move |library| {
+            for (slot, binding) in bindings {
+                library.bind(slot, Some(binding));
+            }
+        });
+        // A panic there has been told by its own thread.
+        let _ = bound.await;
+    }
+
+    /// On a thread that may block: an order waits for the disk, or for another that does.
+    async fn order<T: Send + 'static>(
+        &self,
+        give: impl FnOnce(&PolicyLibrary) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let library = self.library.clone();
+        let given = tokio::task::spawn_blocking(move || give(&library)).await;
+        given.map_err(|_| Problem::new(500, "defect", "the order failed; please report this"))
     }
 
     /// Looks at the folder again and waits until everything is decided.
@@ -62,7 +77,7 @@ impl PolicyDesk {
     }
 
     /// Tells `told` of every candidate that is refused.
-    pub fn on_refusal(&self, told: impl Fn(Slot, &RefusedStatus) + Send + Sync + 'static) {
+    pub fn on_refusal(&self, told: impl Fn(Option<Slot>, &RefusedStatus) + Send + Sync + 'static) {
         self.library.set_listener(told);
     }
 
@@ -71,7 +86,9 @@ impl PolicyDesk {
     /// # Errors
     /// 404 for an unknown name, 422 with the reason if it was refused.
     pub async fn choose(&self, slot: Slot, component: String) -> Result<(), Problem> {
-        self.library.use_policy(slot, &component, None).map_err(|error| {
+        let name = component.clone();
+        let used = self.order(move |library| library.use_policy(slot, &name, None)).await?;
+        used.map_err(|error| {
             let known = available(&self.library.status());
             let known: Vec<String> =
                 known.into_iter().filter(|it| it.slot == slot.into()).map(|it| it.name).collect();
@@ -114,7 +131,7 @@ impl PolicyDesk {
     /// # Errors
     /// 409 if there is none.
     pub async fn roll_back(&self, slot: Slot) -> Result<(), Problem> {
-        let rolled = self.library.rollback(slot);
+        let rolled = self.order(move |library| library.rollback(slot)).await?;
         rolled.map_err(|error| Problem::new(409, "no_earlier_policy", error.to_string()))?;
         self.settle().await;
         Ok(())
@@ -357,4 +374,78 @@ fn limited(limits: Limits, settings: LimitSettings) -> Limits {
     };
     let memory = usize::try_from(settings.memory).unwrap_or(usize::MAX);
     Limits { metering, memory, ..limits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use pointsman_policy::PolicyHost;
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use tokio::sync::Notify;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A desk whose library stands still in the first order, with its lock held, until it is freed.
+    struct Scene {
+        desk: PolicyDesk,
+        _host: PolicyHost,
+        stands: Arc<Notify>,
+        free: Sender<()>,
+        /// Whether it was freed in time.
+        told: Receiver<bool>,
+    }
+
+    fn scene() -> Scene {
+        let settings = library_settings(&Config::default().policies, None);
+        let settings = LibrarySettings { directory: None, ..settings };
+        let (host, library) = PolicyHost::start(settings).expect("an engine");
+        let (free, freed) = channel();
+        let (tell, told) = channel();
+        let freed = Mutex::new(Some(freed));
+        let stands = Arc::new(Notify::new());
+        let begun = stands.clone();
+        library.set_waker(move || {
+            // The admission thread wakes it too, later on.
+            let Some(freed) = freed.lock().expect("nobody panics with it").take() else { return };
+            begun.notify_one();
+            let is_freed = freed.recv_timeout(PATIENCE).is_ok();
+            // Nobody asks any more if the test has failed.
+            let _ = tell.send(is_freed);
+        });
+        let desk = PolicyDesk::new(library, Clock::starting_after(Time::ZERO));
+        Scene { desk, _host: host, stands, free, told }
+    }
+
+    /// The one thread of the runtime has to be free for whoever frees the library.
+    #[tokio::test]
+    async fn no_order_holds_up_the_thread_of_requests() {
+        let section = Config::default().policies;
+        for order in ["bind", "choose", "roll back"] {
+            let scene = scene();
+            let (desk, first) = (scene.desk.clone(), scene.desk.clone());
+            let section = section.clone();
+            let binding = tokio::spawn(async move { first.bind_all(&section).await });
+            scene.stands.notified().await;
+            let ordered = tokio::spawn(async move {
+                match order {
+                    "choose" => {
+                        desk.choose(Slot::Queue, "no such policy".to_owned()).await.is_err()
+                    }
+                    "roll back" => desk.roll_back(Slot::Queue).await.is_err(),
+                    _ => true,
+                }
+            });
+            // It begins, and waits.
+            tokio::task::yield_now().await;
+            scene.free.send(()).expect("the library waits for it");
+            binding.await.expect("bound");
+            assert!(ordered.await.expect("answered"), "{order}");
+            assert!(
+                scene.told.recv().expect("it stood still"),
+                "{order} held up the runtime's thread"
+            );
+        }
+    }
 }

@@ -1,119 +1,151 @@
 //! The configuration file, applied again whenever its content changes: all of it or nothing.
 
-use crate::config::{Config, LoadError, read_text};
+use crate::config::{Config, ConfigError, Unread, read_settled, told};
 use crate::driver::NoAnswer;
 use crate::http::App;
 use crate::watch::Watch;
+use pointsman_protocol::api::{ConfigProblem, ConfigRefusal, ConfigStatus};
 use pointsman_protocol::events::EventBody;
+use pointsman_protocol::timestamp::Timestamp;
 use pointsman_scheduler::Event;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub struct ConfigReloader {
     app: App,
     path: PathBuf,
     /// The content that was looked at last, good or bad; what is compared is never older, so that
     /// going back to earlier bytes applies too.
-    seen: Option<String>,
+    seen: Option<Content>,
     /// What the file said at the start: keys that need a restart are compared with it, since the
     /// command line may have set others in their place.
-    at_start: Option<Config>,
-    /// Why there is no content now; told if it stays so.
-    unreadable: Option<String>,
+    at_start: Config,
+    /// There is no content now.
+    missing: Option<Missing>,
 }
 
-/// What cannot be read is looked at again, and what cannot be applied is tried again, after this.
+/// A text, or what keeps it from being one.
+type Content = Result<String, ConfigError>;
+
+/// What is missing since when.
+struct Missing {
+    why: Unread,
+    since: Instant,
+    is_told: bool,
+}
+
+/// What cannot be applied is tried again after this; so is what was told to be missing.
 const RETRY: Duration = Duration::from_secs(1);
+/// A moment between two links, or while an editor replaces the file.
+const RETRY_SOON: Duration = Duration::from_millis(100);
+/// What is missing for longer is told of.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl ConfigReloader {
-    pub fn new(app: App, path: PathBuf) -> ConfigReloader {
-        ConfigReloader { app, path, seen: None, at_start: None, unreadable: None }
+    /// `at_start` as of [`as_written`].
+    pub fn new(app: App, path: PathBuf, at_start: Config) -> ConfigReloader {
+        ConfigReloader { app, path, seen: None, at_start, missing: None }
     }
 
     pub async fn run(mut self) {
+        if std::fs::metadata(&self.path).is_ok_and(|it| !it.is_file()) {
+            tracing::info!("the configuration is no file, so changes are not looked for");
+            return;
+        }
         let mut watch = Watch::new(&self.path);
         // It may have changed between being read and being watched.
         self.look().await;
         loop {
-            match self.unreadable.clone() {
+            match &self.missing {
                 None => watch.changed().await,
-                // No event tells that it can be read again, if nothing but its rights was wrong.
-                Some(problem) => {
-                    if tokio::time::timeout(RETRY, watch.changed()).await.is_err() {
-                        self.seen = None;
-                        self.refuse(problem);
-                    }
-                }
+                // No event tells that its writer has closed it, or that its rights allow to read it.
+                Some(Missing { is_told: false, .. }) => tokio::time::sleep(RETRY_SOON).await,
+                Some(Missing { is_told: true, .. }) => tokio::time::sleep(RETRY).await,
             }
             self.look().await;
         }
     }
 
     async fn look(&mut self) {
-        let text = match read_text(&self.path) {
-            // Truncated, to be written: nobody means that all settings go back to their defaults.
-            Ok(text) if text.is_empty() => {
-                self.unreadable = Some(format!(
-                    "{}: the file is empty; write at least a comment to \
-                    go back to all defaults",
-                    self.path.display()
-                ));
-                return;
-            }
-            Ok(text) => text,
-            // A moment between two links, or while an editor replaces it: the next change comes.
-            Err(error @ LoadError::Read { .. }) => {
-                self.unreadable = Some(told(&error));
-                return;
-            }
-            Err(error @ (LoadError::TooLarge { .. } | LoadError::Refused { .. })) => {
-                self.unreadable = None;
-                self.seen = None;
-                self.refuse(error.to_string());
-                return;
-            }
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || read_settled(&path));
+        // It fails only when the process ends.
+        let Ok(read) = read.await else { return };
+        let content = match read {
+            Ok(content) => content,
+            Err(why) => return self.miss(why),
         };
-        self.unreadable = None;
-        if self.seen.as_ref() == Some(&text) {
+        if self.missing.take().is_some() {
+            self.note(|status| status.waiting = None);
+        }
+        if self.seen.as_ref() == Some(&content) {
             return;
         }
-        match Config::parse(&self.path.display().to_string(), &text) {
+        let file = self.path.display().to_string();
+        let text = content.clone();
+        let parsed = tokio::task::spawn_blocking(move || {
+            text.map_err(|error| vec![error]).and_then(|text| Config::parse(&file, &text))
+        });
+        // As above.
+        let Ok(parsed) = parsed.await else { return };
+        match parsed {
             Ok(config) => self.apply(config).await,
-            Err(errors) => {
-                let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                self.refuse(told.join("\n"));
-            }
+            Err(errors) => self.refuse(&errors),
         }
-        self.seen = Some(text);
+        self.seen = Some(content);
+    }
+
+    /// Somebody who writes is waited for without end: half of a file is no mistake.
+    fn miss(&mut self, why: Unread) {
+        let error = ConfigError::of_file(&self.path, &why, why.remedy());
+        let is_same =
+            |it: &Missing| std::mem::discriminant(&it.why) == std::mem::discriminant(&why);
+        let (since, is_told) = match self.missing.take().filter(is_same) {
+            Some(missing) => (missing.since, missing.is_told),
+            None => (Instant::now(), false),
+        };
+        self.note(|status| status.waiting = Some(error.to_string()));
+        let is_due = !is_told && since.elapsed() >= PATIENCE;
+        if is_due && matches!(why, Unread::BeingWritten) {
+            tracing::warn!("the configuration waits: {error}");
+        } else if is_due {
+            // Whatever comes then is looked at, also if it was there before.
+            self.seen = None;
+            self.refuse(&[error]);
+        }
+        self.missing = Some(Missing { why, since, is_told: is_told || is_due });
     }
 
     async fn apply(&mut self, config: Config) {
         let current = self.app.config.load_full();
-        let was_refused = self.app.config_problem.swap(Arc::new(None)).is_some();
-        let later = self.at_start.get_or_insert_with(|| config.clone()).needs_restart(&config);
+        let status = self.app.config_status.load_full();
+        let later = self.at_start.needs_restart(&config);
         let config = config.keeping_until_restart(&current);
-        if *current == config && later.is_empty() {
-            if was_refused {
-                tracing::info!("the configuration is again the one in force");
-                self.publish(true, None);
-            }
+        let is_in_force = *current == config && status.at_next_start == later;
+        if is_in_force && status.refused.is_none() {
             return;
         }
-        // A busy host or a failing store puts it off, nothing more.
-        while let Err(error) = self.tell(&config).await {
-            tracing::warn!(%error, "the configuration is applied later");
-            tokio::time::sleep(RETRY).await;
+        if !is_in_force {
+            // A busy host or a failing store puts it off, nothing more.
+            while let Err(error) = self.tell(&config).await {
+                tracing::warn!(%error, "the configuration is applied later");
+                tokio::time::sleep(RETRY).await;
+            }
+            self.app.model.write().set_queues(&config.settings.queues);
+            self.app.policies.bind_all(&config.policies).await;
+            self.app.config.store(Arc::new(config));
         }
-        self.app.model.write().set_queues(&config.settings.queues);
-        self.app.policies.bind_all(&config.policies);
-        self.app.config.store(Arc::new(config));
-        let reason = if later.is_empty() {
-            None
-        } else {
-            Some(format!("these take effect at the next start: {}", later.join(", ")))
-        };
+        let reason = (!later.is_empty())
+            .then(|| format!("these take effect at the next start: {}", later.join(", ")));
         tracing::info!(note = reason.as_deref().unwrap_or(""), "applied the configuration");
+        let at = Timestamp(self.app.clock.now());
+        self.note(|status| {
+            status.n_applied += 1;
+            status.applied_at = Some(at);
+            status.refused = None;
+            status.at_next_start = later.iter().map(|&key| key.to_owned()).collect();
+        });
         self.publish(true, reason);
     }
 
@@ -123,13 +155,24 @@ impl ConfigReloader {
         self.app.driver.after_round().await
     }
 
-    fn refuse(&self, problem: String) {
-        if self.app.config_problem.load().as_ref().as_ref() == Some(&problem) {
-            return;
-        }
-        tracing::error!("refused the configuration, the one in force stays:\n{problem}");
-        self.app.config_problem.store(Arc::new(Some(problem.clone())));
-        self.publish(false, Some(problem));
+    fn refuse(&self, errors: &[ConfigError]) {
+        let text = told(errors);
+        tracing::error!("refused the configuration, the one in force stays:\n{text}");
+        let at = Timestamp(self.app.clock.now());
+        let refusal =
+            ConfigRefusal { at, text: text.clone(), errors: errors.iter().map(shown).collect() };
+        self.note(|status| {
+            status.n_refused += 1;
+            status.refused = Some(refusal);
+        });
+        self.publish(false, Some(text));
+    }
+
+    /// Nobody else writes to it.
+    fn note(&self, change: impl FnOnce(&mut ConfigStatus)) {
+        let mut status = ConfigStatus::clone(&self.app.config_status.load());
+        change(&mut status);
+        self.app.config_status.store(Arc::new(status));
     }
 
     fn publish(&self, accepted: bool, reason: Option<String>) {
@@ -137,8 +180,21 @@ impl ConfigReloader {
     }
 }
 
-/// An error with its causes.
-fn told(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+/// What the file says, as long as it is what was read at the start; else what is in force.
+pub fn as_written(path: &Path, in_force: &Config) -> Config {
+    let text = read_settled(path).ok().and_then(Result::ok);
+    let written = text.and_then(|text| Config::parse(&path.display().to_string(), &text).ok());
+    written.unwrap_or_else(|| in_force.clone())
+}
+
+fn shown(error: &ConfigError) -> ConfigProblem {
+    let place = |at: usize| (at > 0).then_some(at as u64);
+    ConfigProblem {
+        file: error.file.clone(),
+        line: place(error.line),
+        column: place(error.column),
+        key: Some(error.key.clone()).filter(|key| !key.is_empty()),
+        problem: error.problem.clone(),
+        remedy: error.remedy.clone(),
+    }
 }

@@ -11,7 +11,7 @@ use crate::outbox::Outboxes;
 use crate::policy_desk::{PolicyDesk, library_settings};
 use crate::read_model::{ReadModel, SharedReadModel};
 use crate::release::Releaser;
-use crate::reload::ConfigReloader;
+use crate::reload::{ConfigReloader, as_written};
 use crate::watch::Watch;
 use arc_swap::ArcSwap;
 use pointsman_policy::{LibraryError, PolicyHost};
@@ -108,6 +108,7 @@ impl Host {
         mut store: Box<dyn Store>,
     ) -> Result<Host, ServeError> {
         let config = options.config;
+        let file = options.config_path.map(|path| (as_written(&path, &config), path));
         let guard = Guard::load(&config.auth)?;
         make_data_dir(&config)?;
         let data_dir = config.server.data_dir.clone();
@@ -117,7 +118,9 @@ impl Host {
         let settings = library_settings(&config.policies, Some(&data_dir));
         let (policies, library) = PolicyHost::start(settings)?;
         let desk = PolicyDesk::new(library.clone(), clock);
-        desk.bind_all(&config.policies);
+        let events = Arc::new(EventLog::new(term));
+        tell_refusals(&desk, events.clone(), clock);
+        desk.bind_all(&config.policies).await;
         let waiting = library.clone();
         // A panic there has been told by its own thread.
         let _ = tokio::task::spawn_blocking(move || waiting.settle(POLICY_PATIENCE)).await;
@@ -127,7 +130,7 @@ impl Host {
         model.set_queues(&config.settings.queues);
         let releaser = Releaser {
             model: SharedReadModel::new(model),
-            events: Arc::new(EventLog::new(term)),
+            events,
             outboxes: Arc::new(Outboxes::new(term)),
             logs: Arc::new(logs),
         };
@@ -149,20 +152,20 @@ impl Host {
             logs: releaser.logs,
             policies: desk,
             config: Arc::new(ArcSwap::from_pointee(config)),
-            config_problem: Arc::new(ArcSwap::from_pointee(None)),
+            config_status: Arc::default(),
             store,
             clock,
             term,
             stopped,
             readers: Arc::new(Semaphore::new(MAX_READERS)),
         };
-        Host::listen(app, guard, options.config_path, stop).await
+        Host::listen(app, guard, file, stop).await
     }
 
     async fn listen(
         app: App,
         guard: Guard,
-        config_path: Option<PathBuf>,
+        file: Option<(Config, PathBuf)>,
         stop: watch::Sender<bool>,
     ) -> Result<Host, ServeError> {
         let (listen, policy_folder, poll) = {
@@ -176,7 +179,6 @@ impl Host {
         let stopped = app.stopped.clone();
         let routes = router(app.clone(), guard.listening_on(address));
         let mut tasks = vec![tokio::spawn(listen::serve(listener, routes, stopped.clone()))];
-        tell_refusals(&app);
         let desk = app.policies.clone();
         tasks.push(until_stopped(stopped.clone(), async move {
             let mut watch = Watch::polling(&policy_folder, poll);
@@ -185,8 +187,8 @@ impl Host {
                 desk.look_again();
             }
         }));
-        if let Some(path) = config_path {
-            let reloader = ConfigReloader::new(app.clone(), path);
+        if let Some((at_start, path)) = file {
+            let reloader = ConfigReloader::new(app.clone(), path, at_start);
             tasks.push(until_stopped(stopped, reloader.run()));
         }
         tracing::info!(%address, term = app.term.0, "listening");
@@ -219,9 +221,8 @@ impl Host {
 }
 
 /// Readers of the event stream learn of refused policies.
-fn tell_refusals(app: &App) {
-    let (events, clock) = (app.events.clone(), app.clock);
-    app.policies.on_refusal(move |slot, refused| {
+fn tell_refusals(desk: &PolicyDesk, events: Arc<EventLog>, clock: Clock) {
+    desk.on_refusal(move |slot, refused| {
         let digest = refused.digest.map_or_else(String::new, |it| format!(" (sha256 {it})"));
         let reason = format!(
             "{}{digest} is refused at {}: {}",
@@ -230,8 +231,8 @@ fn tell_refusals(app: &App) {
             refused.reason
         );
         let change = PolicyChange::Refused;
-        let body =
-            EventBody::Policy { slot: slot.into(), change, policy: None, reason: Some(reason) };
+        let slot = slot.map(Into::into);
+        let body = EventBody::Policy { slot, change, policy: None, reason: Some(reason) };
         events.publish(clock.now(), body);
     });
 }

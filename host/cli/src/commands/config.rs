@@ -45,13 +45,13 @@ pub fn config(args: &Args, connection: &Connection, output: Output) -> Result<Ex
             Config::load(file).bad_input()?;
             output.line(format!("{}: nothing is wrong", file.display()));
         }
-        Action::Show { default: true, .. } => output.line(DEFAULT_TOML.trim_end()),
+        Action::Show { default: true, .. } => output.text(DEFAULT_TOML),
         Action::Show { file: Some(file), .. } => {
             let config = Config::load(file).bad_input()?;
             if output.json {
                 output.raw(&config.effective().to_string());
             } else {
-                output.line(config.effective_toml().trim_end());
+                output.text(&config.effective_toml());
             }
         }
         Action::Show { .. } => return show_in_force(connection, output),
@@ -69,10 +69,10 @@ fn show_in_force(connection: &Connection, output: Output) -> Result<Exit, Failur
         }
         let in_force: InForce = answer.read()?;
         let toml = toml::to_string_pretty(&in_force.effective);
-        output.line(toml.context("the configuration cannot be shown")?.trim_end());
+        output.text(&toml.context("the configuration cannot be shown")?);
         if let Some(problem) = in_force.refused {
             let note = "the file has another content now, which was refused:";
-            output.line(output.paint(Colour::Red, &format!("# {note}")));
+            output.parts(&[(Colour::Red, &format!("# {note}"))]);
             problem.lines().for_each(|line| output.line(format!("# {line}")));
         }
         Ok(Exit::Ok)

@@ -28,9 +28,11 @@ pub fn explain(args: &Args, connection: &Connection, output: Output) -> Result<E
 }
 
 fn tell(explanation: &ExplanationView, output: Output) {
-    let state = output.paint(shown::task_colour(explanation.state), explanation.state.word());
     let name = explanation.name.as_deref().map_or_else(String::new, |name| format!(" ({name})"));
-    output.line(format!("{}{name} {state}", explanation.task));
+    output.parts(&[
+        (Colour::Plain, &format!("{}{name} ", explanation.task)),
+        (shown::task_colour(explanation.state), explanation.state.word()),
+    ]);
     if let Some(reason) = &explanation.reason {
         output.line(format!("  {} [{}]", reason.text, reason.code));
         output.line(format!("  it starts when {}", reason.starts_when));
@@ -62,6 +64,9 @@ fn tell(explanation: &ExplanationView, output: Output) {
         ]);
     }
     output.table(&table);
+    if let Some(why) = &explanation.terms_missing {
+        output.wrapped("  not all scores are taken apart: ", why);
+    }
 }
 
 /// The sentence, or what the score is made of.

@@ -6,7 +6,7 @@ use super::submit::{first_task, new_key, outcome, send};
 use crate::client::{Client, Connection};
 use crate::exit::{BadInput, Exit, Failure};
 use crate::output::Output;
-use crate::waiting;
+use crate::{shown, waiting};
 use anyhow::anyhow;
 use pointsman_protocol::api::{SubmitResponse, WireTaskState};
 use pointsman_protocol::submission::Submission;
@@ -74,7 +74,7 @@ async fn follow(client: &Client, id: TaskId, output: Output) -> Result<Exit, Fai
         output.raw(&answer.text);
     } else if let Some(why) = &view.end_reason {
         // Standard output is the script's.
-        writeln!(std::io::stderr(), "{id} {}: {}", view.state, why.text)?;
+        writeln!(std::io::stderr(), "{id} {}: {}", view.state, shown::harmless(&why.text))?;
     }
     Ok(outcome(view.state == WireTaskState::Succeeded))
 }

@@ -4,7 +4,7 @@ use crate::client::{Client, Connection};
 use crate::exit::{Exit, Failure};
 use crate::output::{Colour, Output, Table};
 use crate::shown;
-use pointsman_protocol::api::{JobView, Page, StatusView, TaskView, WireJobState};
+use pointsman_protocol::api::{ConfigStatus, JobView, Page, StatusView, TaskView, WireJobState};
 use pointsman_protocol::timestamp::Timestamp;
 use pointsman_scheduler::ids::JobId;
 use std::time::Duration;
@@ -49,9 +49,8 @@ pub fn status(args: &Args, connection: &Connection, output: Output) -> Result<Ex
 }
 
 fn begin(watches: bool, output: Output) {
-    if watches && output.is_terminal && !output.json {
-        // To the top, clearing what was there.
-        output.line("\x1b[H\x1b[2J\x1b[3J");
+    if watches {
+        output.clear();
     }
 }
 
@@ -69,6 +68,7 @@ async fn show_all(client: &Client, watches: bool, output: Output) -> Result<bool
         status.n_workers_live,
         status.n_workers
     ));
+    tell_config(&status.config, output);
     if status.tasks.is_empty() {
         return Ok(false);
     }
@@ -95,6 +95,24 @@ async fn show_all(client: &Client, watches: bool, output: Output) -> Result<bool
     Ok(false)
 }
 
+/// What keeps the configuration file from being in force as it is.
+fn tell_config(config: &ConfigStatus, output: Output) {
+    if let Some(refused) = &config.refused {
+        let what = "configuration refused";
+        output.parts(&[
+            (Colour::Red, what),
+            (Colour::Plain, "; what was in force before is so still"),
+        ]);
+        refused.text.lines().for_each(|line| output.line(format!("  {line}")));
+    } else if let Some(why) = &config.waiting {
+        output.line(format!("configuration waits: {why}"));
+    }
+    if !config.at_next_start.is_empty() {
+        let keys = config.at_next_start.join(", ");
+        output.line(format!("configuration that takes effect at the next start: {keys}"));
+    }
+}
+
 async fn show_job(
     client: &Client,
     id: &str,
@@ -110,8 +128,11 @@ async fn show_job(
     }
     let tasks = tasks_of(client, id).await?;
     begin(watches, output);
-    let state = output.paint(shown::job_colour(job.state), job.state.word());
-    output.line(format!("{} ({}) {state}: {}", job.id, job.name, shown::counts(job.counts)));
+    output.parts(&[
+        (Colour::Plain, &format!("{} ({}) ", job.id, job.name)),
+        (shown::job_colour(job.state), job.state.word()),
+        (Colour::Plain, &format!(": {}", shown::counts(job.counts))),
+    ]);
     let mut table = Table::new(&["TASK", "STATUS", "ATTEMPTS", "WORKER", "TOOK", "NAME", "WHY"]);
     for task in &tasks {
         let last = task.attempts.last();

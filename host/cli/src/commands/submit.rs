@@ -2,7 +2,7 @@
 
 use crate::client::{Answer, Client, Connection};
 use crate::exit::{BadInput, Exit, Failure};
-use crate::output::Output;
+use crate::output::{Colour, Output};
 use crate::{shown, waiting};
 use anyhow::Context;
 use pointsman_protocol::api::{
@@ -154,17 +154,23 @@ pub fn outcome(is_success: bool) -> Exit {
 }
 
 fn tell_job_end(job: &JobView, output: Output) {
-    let state = output.paint(shown::job_colour(job.state), job.state.word());
     let took = job.ended.map_or_else(String::new, |ended| {
         format!(" after {}", shown::between(job.submitted, ended))
     });
-    output.line(format!("{} ({}) {state}{took}: {}", job.id, job.name, shown::counts(job.counts)));
+    output.parts(&[
+        (Colour::Plain, &format!("{} ({}) ", job.id, job.name)),
+        (shown::job_colour(job.state), job.state.word()),
+        (Colour::Plain, &format!("{took}: {}", shown::counts(job.counts))),
+    ]);
 }
 
 pub fn tell_task_end(task: &TaskView, output: Output) {
-    let state = output.paint(shown::task_colour(task.state), task.state.word());
     let why = task.end_reason.as_ref().map_or_else(String::new, |why| format!(": {}", why.text));
-    output.line(format!("{} ({}) {state}{why}", task.id, task.name));
+    output.parts(&[
+        (Colour::Plain, &format!("{} ({}) ", task.id, task.name)),
+        (shown::task_colour(task.state), task.state.word()),
+        (Colour::Plain, &why),
+    ]);
 }
 
 /// Failed tasks that are named at the end of a job.

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use futures_util::StreamExt;
-use pointsman_protocol::api::{WireTaskState, WireWorkerState};
+use pointsman_protocol::api::{WireSlot, WireTaskState, WireWorkerState};
 use pointsman_protocol::events::{EventBody, PolicyChange, PublicEvent, Snapshot};
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -73,6 +73,7 @@ impl Known {
         match body {
             EventBody::Policy { slot, change, policy, reason } => {
                 let reason = reason.as_deref().unwrap_or("");
+                let slot = slot.map_or("unbound", WireSlot::word);
                 match (change, policy) {
                     (PolicyChange::Swapped, Some(policy)) => Some(format!(
                         "{slot} policy: {} {} serves as generation {}",

@@ -155,12 +155,8 @@ impl Tally {
             self.makespan_ms as f64 / self.critical_path_ms.max(1) as f64
         ));
         for (is_good, text) in self.checks() {
-            let mark = if is_good {
-                output.paint(Colour::Green, "yes")
-            } else {
-                output.paint(Colour::Red, "NO ")
-            };
-            output.line(format!("{mark}  {text}"));
+            let mark = if is_good { (Colour::Green, "yes") } else { (Colour::Red, "NO ") };
+            output.parts(&[mark, (Colour::Plain, &format!("  {text}"))]);
         }
     }
 }

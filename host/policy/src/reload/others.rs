@@ -3,10 +3,11 @@
 use super::{Files, Reloader};
 use crate::admission::{Candidate, Refusal};
 use crate::folder::{self, Content, Found, Unread};
-use crate::generation::Digest;
+use crate::generation::{ContentKey, Digest};
 use crate::library::Library;
 use crate::provenance::Provenance;
-use crate::status::Useful;
+use crate::status::{RefusedStatus, Useful};
+use pointsman_scheduler::Slot;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -21,6 +22,9 @@ pub(crate) struct FileVerdict {
     /// When it was looked at.
     pub at: SystemTime,
 }
+
+/// What it is tried with.
+const CONFIG: &str = "{}";
 
 /// A verdict, and when it was found.
 pub(super) type Dated = (Result<Useful, Refusal>, SystemTime);
@@ -49,9 +53,7 @@ impl Reloader {
         let (digest, (verdict, at)) = match (known, &found.digest) {
             (Some(known), digest) => (digest.as_ref().ok().copied(), known.clone()),
             (None, Err(Unread::Pending(_))) => return None,
-            (None, Err(Unread::Refused(refusal))) => {
-                (None, (Err(refusal.clone()), SystemTime::now()))
-            }
+            (None, Err(Unread::Refused(refusal))) => (None, self.unread(component, refusal)),
             (None, Ok(_)) => self.try_other(component, &found.path)?,
         };
         let (component, path) = (component.to_owned(), found.path.clone());
@@ -62,20 +64,58 @@ impl Reloader {
         let content = match folder::read(path) {
             Ok(content) => content,
             Err(Unread::Pending(_)) => return None,
-            Err(Unread::Refused(refusal)) => {
-                return Some((None, (Err(refusal), SystemTime::now())));
-            }
+            Err(Unread::Refused(refusal)) => return Some((None, self.unread(component, &refusal))),
         };
         // Not that of the scan: the file may be being written.
         let digest = content.digest;
         let verdict = try_content(&self.library, component, &content);
         match &verdict {
             Ok(useful) => tracing::info!(%digest, "{component} could serve {}", useful.slot.name()),
-            Err(refusal) => tracing::warn!(%digest, "policy {component} is {refusal}"),
+            Err(refusal) => {
+                let key = ContentKey::new(digest, CONFIG);
+                if self.others_refused.note(Some(key), refusal) {
+                    let slot = self.library.admission.find_slot(&content.bytes).ok();
+                    self.tell_of_other(component, slot, Some(digest), refusal);
+                }
+            }
         }
         let verdict = (verdict, SystemTime::now());
         self.verdicts.insert(digest, verdict.clone());
         Some((Some(digest), verdict))
+    }
+}
+
+impl Reloader {
+    /// The verdict on a file that cannot be read. It is looked at again and again, and told of once.
+    fn unread(&self, component: &str, refusal: &Refusal) -> Dated {
+        let is_it = |known: &&FileVerdict| {
+            known.component == component && known.verdict.as_ref().err() == Some(refusal)
+        };
+        let known = self.library.work().files.iter().find(is_it).map(|known| known.at);
+        let at = known.unwrap_or_else(|| {
+            self.tell_of_other(component, None, None, refusal);
+            SystemTime::now()
+        });
+        (Err(refusal.clone()), at)
+    }
+
+    fn tell_of_other(
+        &self,
+        component: &str,
+        slot: Option<Slot>,
+        digest: Option<Digest>,
+        refusal: &Refusal,
+    ) {
+        let shown = digest.map(|it| it.to_string()).unwrap_or_default();
+        tracing::warn!(digest = shown, "policy {component} is {refusal}");
+        let refused = RefusedStatus {
+            component: component.to_owned(),
+            digest,
+            stage: refusal.stage,
+            reason: refusal.reason.clone(),
+            at: SystemTime::now(),
+        };
+        self.library.tell(slot, &refused);
     }
 }
 
@@ -85,7 +125,7 @@ fn try_content(library: &Library, component: &str, content: &Content) -> Result<
         bytes: &content.bytes,
         component,
         world: slot.into(),
-        config: "{}",
+        config: CONFIG,
         limits: None,
         wasi_traps: false,
     };

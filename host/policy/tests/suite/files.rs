@@ -29,7 +29,7 @@ fn listen(it: &Setup) -> Arc<Mutex<BTreeMap<Option<Digest>, usize>>> {
     let told = Arc::new(Mutex::new(BTreeMap::new()));
     let counts = told.clone();
     it.library.set_listener(move |slot, refused| {
-        assert_eq!(slot, Slot::Scoring);
+        assert_eq!(slot, Some(Slot::Scoring));
         *counts.lock().unwrap().entry(refused.digest).or_insert(0) += 1;
     });
     told

@@ -15,10 +15,58 @@ pub struct StatusView {
     pub counts: Counts,
     pub n_workers_live: u64,
     pub n_workers: u64,
+    /// What became of the configuration file since the start.
+    #[serde(default)]
+    pub config: ConfigStatus,
     /// Running tasks first, then waiting ones, then those that ended last; a part of them.
     pub tasks: Vec<StatusRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+}
+
+/// The configuration file while the host runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ConfigStatus {
+    /// Contents that were taken and refused.
+    pub n_applied: u64,
+    pub n_refused: u64,
+    /// When a content was taken last; none since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_at: Option<Timestamp>,
+    /// What keeps the file's content from being in force: the configuration taken before it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<ConfigRefusal>,
+    /// Why its content cannot be had for the moment; it is looked at again soon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+    /// Keys, or tables of keys, that were taken and take effect at the next start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_next_start: Vec<String>,
+}
+
+/// A content of the configuration file that is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigRefusal {
+    pub at: Timestamp,
+    /// All that is wrong, as people are told: a line each.
+    pub text: String,
+    pub errors: Vec<ConfigProblem>,
+}
+
+/// One thing that is wrong with the configuration file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigProblem {
+    pub file: String,
+    /// From 1; none where there is no place, as for a file that is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u64>,
+    /// Like `heartbeat.interval`; none if the whole file is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    pub problem: String,
+    pub remedy: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

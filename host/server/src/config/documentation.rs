@@ -120,9 +120,16 @@ a default, so a file needs only what differs; `pointsman config show --default` 
   another is refused with line, column and remedy, all of them at once, and nothing is applied.
   `pointsman config check FILE` does only that.
 - **Applied while the host runs**, all or nothing, within two seconds of a change, however the file
-  was replaced. If the new content is refused, the values in force stay; the log, the event stream,
-  `GET /v1/config` and `pointsman config show --effective` say what is wrong. Keys marked *restart*
-  are read only when the host starts; a change of them is announced as waiting for that.
+  was replaced: renamed over, written in place, deleted and made again, swapped by a link as Kubernetes
+  does. If the new content is refused, the values in force stay, and any later good content applies. The
+  log, the event stream, `config` in `GET /v1/status`, `pointsman status` and `pointsman config show
+  --effective` say what is wrong, by file, line and key; `pointsman_config_last_reload_successful` in
+  `/metrics` is 0 until it is put right. Keys marked *restart* are read only when the host starts; a
+  change of them is announced as waiting for that.
+- **Read as a whole.** While another process has the file open for writing it is neither taken nor
+  complained of, and the status says that it waits. Where the system does not tell who writes (the file
+  belongs to another user, or lies on a network), it is read once it has not changed for a second. An
+  empty or missing file changes nothing and is told of after two seconds.
 - **Durations** are texts with units: `\"500ms\"`, `\"5s\"`, `\"1h30m\"`, `\"1d\"`. **Sizes** are texts like
   `\"16MiB\"` (2^20) or `\"8GB\"` (10^9), or whole bytes. **Paths** are relative to the folder in which the
   process was started.

@@ -2,8 +2,9 @@
 
 use super::section::Section;
 use pointsman_scheduler::graph::edit_distance;
-use std::fmt;
+use std::fmt::{self, Display};
 use std::ops::Range;
+use std::path::Path;
 use toml_edit::{Document, Item, TableLike};
 
 /// One thing that is wrong with the file.
@@ -20,7 +21,7 @@ pub struct ConfigError {
     pub remedy: String,
 }
 
-impl fmt::Display for ConfigError {
+impl Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;
         if self.line > 0 {
@@ -35,6 +36,23 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+impl ConfigError {
+    /// What is wrong with a file as a whole.
+    pub fn of_file(file: &Path, problem: impl Display, remedy: &str) -> ConfigError {
+        ConfigError {
+            file: file.display().to_string(),
+            line: 0,
+            column: 0,
+            key: String::new(),
+            problem: problem.to_string(),
+            remedy: remedy.to_owned(),
+        }
+    }
+}
+
+/// As the parser says it.
+const DUPLICATE: &str = "duplicate key";
 
 /// A place in the text, in bytes.
 pub(super) type Span = Option<Range<usize>>;
@@ -57,14 +75,22 @@ pub(super) struct Reader {
 impl Reader {
     pub fn parse(file: &str, text: &str) -> Result<Reader, ConfigError> {
         let document = Document::parse(text.to_owned()).map_err(|error| {
-            let (line, column) = error.span().map_or((0, 0), |span| place(text, span.start));
+            let span = error.span();
+            let (line, column) = span.clone().map_or((0, 0), |span| place(text, span.start));
+            let problem = error.message().trim().replace('\n', ", ");
+            // The place of the second one.
+            let twice = span.and_then(|span| text.get(span)).filter(|_| problem == DUPLICATE);
+            let remedy = match twice {
+                Some(_) => "it is there twice; keep one",
+                None => "correct the TOML",
+            };
             ConfigError {
                 file: file.to_owned(),
                 line,
                 column,
-                key: String::new(),
-                problem: error.message().trim().replace('\n', ", "),
-                remedy: "correct the TOML".to_owned(),
+                key: twice.unwrap_or("").to_owned(),
+                problem,
+                remedy: remedy.to_owned(),
             }
         })?;
         let notes = Notes {

@@ -7,7 +7,7 @@ use super::tasks::reasons;
 use crate::driver::NoAnswer;
 use crate::read_model::{ReadModel, Task};
 use axum::extract::State;
-use pointsman_protocol::api::{EndReasonView, StatusRow, StatusView};
+use pointsman_protocol::api::{ConfigStatus, EndReasonView, StatusRow, StatusView};
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::timestamp::Timestamp;
 use pointsman_scheduler::TaskId;
@@ -34,6 +34,7 @@ pub async fn show(State(app): State<App>, mut query: Query) -> Answered<StatusVi
         counts: model.counts(),
         n_workers_live: model.workers.values().filter(is_live).count() as u64,
         n_workers: model.workers.len() as u64,
+        config: ConfigStatus::clone(&app.config_status.load()),
         tasks: ids.iter().filter_map(row).collect(),
         next_cursor: None,
     })
@@ -84,10 +85,10 @@ fn row(model: &ReadModel, task: &Task, reason: Option<&Reason>) -> StatusRow {
 /// The configuration in force, and what is wrong with the file if that is another one.
 pub async fn config(State(app): State<App>, _: NoQuery) -> Answered<serde_json::Value> {
     let config = app.config.load();
-    let problem = app.config_problem.load();
+    let status = app.config_status.load();
     ok(serde_json::json!({
         "effective": config.effective(),
-        "refused": **problem,
+        "refused": status.refused.as_ref().map(|refused| &refused.text),
     }))
 }
 

@@ -107,7 +107,7 @@ impl Reader {
         for event in events {
             if let EventBody::Policy { slot, policy, .. } = &mut event.body {
                 let view = policies.get_or_insert_with(|| self.app.policies.view());
-                let serving = view.slots.iter().find(|serving| serving.slot == *slot);
+                let serving = view.slots.iter().find(|serving| Some(serving.slot) == *slot);
                 *policy = serving.cloned().map(Box::new);
             }
         }

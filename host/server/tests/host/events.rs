@@ -107,6 +107,33 @@ async fn a_reader_of_an_earlier_host_is_not_shown_other_events_under_its_numbers
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn policies_refused_at_the_start_and_those_of_no_slot_are_told_like_all_others() {
+    let site = Site::start().await;
+    let folder = site.folder.path().join("policies");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("weighted-score.wasm"), "bound to a slot").unwrap();
+    std::fs::write(folder.join("other.wasm"), "bound to none").unwrap();
+    let site = site.restart().await;
+    let first = site.get("/v1/status").await.body["term"].as_u64().unwrap() << 32;
+    let mut stream = Stream::open(&site, &format!("?after={first}")).await;
+    let mut next_refusal = async || loop {
+        let event = stream.next().await.expect("an event").data;
+        if event["change"] == "refused" {
+            return (event["slot"].clone(), event["reason"].as_str().unwrap().to_owned());
+        }
+    };
+    let (slot, reason) = next_refusal().await;
+    assert!(slot == "scoring" && reason.starts_with("weighted-score (sha256 "), "{slot} {reason}");
+    let (slot, reason) = next_refusal().await;
+    assert!(slot.is_null() && reason.starts_with("other (sha256 "), "{slot} {reason}");
+    // Later ones too; what was told is not told again.
+    std::fs::write(folder.join("third.wasm"), "bound to none, either").unwrap();
+    let (slot, reason) = next_refusal().await;
+    assert!(slot.is_null() && reason.starts_with("third (sha256 "), "{slot} {reason}");
+    site.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn open_streams_do_not_hold_up_the_end() {
     let site = Site::start().await;
     let mut stream = Stream::open(&site, "").await;

@@ -74,8 +74,8 @@ fn tell(bench: &Bench, output: Output) {
     );
     output.line(format!(
         "{} {} ({}); {compared}",
-        shown::harmless(&inspected.name),
-        shown::harmless(&inspected.version),
+        inspected.name,
+        inspected.version,
         inspected.world.name()
     ));
     let mut table =

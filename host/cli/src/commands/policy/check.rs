@@ -72,13 +72,12 @@ pub fn to_json(inspected: &Inspected, file: &str) -> Value {
 }
 
 fn tell(inspected: &Inspected, file: &str, output: Output) {
-    let verdict = output.paint(Colour::Green, "accepted");
     let world = inspected.world;
     let what = match world.slot() {
         Some(slot) => format!("can serve the slot {}", slot.name()),
         None => format!("is a {} policy", world.name()),
     };
-    output.line(format!("{verdict} {file} {what}"));
+    output.parts(&[(Colour::Green, "accepted"), (Colour::Plain, &format!(" {file} {what}"))]);
     // The file wrote most of it.
     let fact = |name: &str, value: &str| output.wrapped(&format!("  {name:<13} "), value);
     fact("name", format!("{} {}", inspected.name, inspected.version).trim_end());
@@ -126,7 +125,8 @@ fn tell(inspected: &Inspected, file: &str, output: Output) {
         fact("made with", &provenance.made_with.join(", "));
     }
     if world == World::Forecasting {
-        output.line(format!("{}: {NO_HISTORY}", output.paint(Colour::Yellow, "not yet")));
+        let why = format!(": {NO_HISTORY}");
+        output.parts(&[(Colour::Yellow, "not yet"), (Colour::Plain, &why)]);
     }
 }
 

@@ -119,9 +119,8 @@ fn available(policies: &[AvailablePolicy]) -> Table {
 
 fn tell_refused(refused: &RefusedPolicy, output: Output) {
     output.line("");
-    let what = output.paint(Colour::Red, "refused");
-    let (file, stage) = (shown::harmless(&refused.file), shown::harmless(&refused.stage));
-    output.line(format!("{what}  {file} at {stage}"));
+    let told = format!("  {} at {}", refused.file, refused.stage);
+    output.parts(&[(Colour::Red, "refused"), (Colour::Plain, &told)]);
     output.wrapped("  reason    ", &refused.reason);
     if !refused.digest.is_empty() {
         output.wrapped("  sha256    ", &refused.digest);

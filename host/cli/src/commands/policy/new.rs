@@ -62,12 +62,13 @@ fn tell(project: &Project, folder: &str, output: Output) {
     output.line(format!("  edit   {edit}, the line marked \"{}\"", Project::MARK));
     let mut label = "build";
     for command in std::iter::once(format!("cd {folder}")).chain(project.commands()) {
-        output.line(format!("  {label:<5}  {}", output.paint(Colour::Bold, &command)));
+        output.parts(&[(Colour::Plain, &format!("  {label:<5}  ")), (Colour::Bold, &command)]);
         label = "";
     }
     output.line(format!("  check  pointsman policy check {}", project.wasm()));
     if project.slot.slot().is_none() {
-        output.line(format!("  {}: {NO_HISTORY}", output.paint(Colour::Yellow, "not yet")));
+        let why = format!(": {NO_HISTORY}");
+        output.parts(&[(Colour::Plain, "  "), (Colour::Yellow, "not yet"), (Colour::Plain, &why)]);
         return;
     }
     output.line(format!("  serve  cp {} <policies folder>/{}.wasm", project.wasm(), project.name));

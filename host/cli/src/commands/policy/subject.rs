@@ -2,7 +2,6 @@
 
 use crate::exit::{BadInput, Exit, Failure};
 use crate::output::{Colour, Output};
-use crate::shown;
 use anyhow::{Context, anyhow};
 use pointsman_policy::{Digest, Inspector, LimitsByKind, MAX_FILE, Refusal, Subject, World};
 use serde_json::json;
@@ -81,10 +80,9 @@ impl Loaded {
             });
             output.raw(&refusal.to_string());
         } else {
-            let what = output.paint(Colour::Red, "refused");
-            let stage = refusal.stage.code();
-            let reason = shown::harmless(&refusal.reason);
-            output.line(format!("{what} {} at {stage}: {reason}", self.shown()));
+            let (stage, reason) = (refusal.stage.code(), &refusal.reason);
+            let told = format!(" {} at {stage}: {reason}", self.shown());
+            output.parts(&[(Colour::Red, "refused"), (Colour::Plain, &told)]);
             output.line(format!("digest  {digest}"));
         }
         Exit::Refused
