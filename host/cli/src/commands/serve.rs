@@ -86,15 +86,16 @@ fn configuration(args: &Args) -> Result<Config, Failure> {
 /// Enough for the connections that the host takes at most, and some more.
 const FILES: u64 = 16_384;
 
-/// Every worker holds two connections, and a process begins with 1024 files on most systems.
-fn allow_many_files() {
+/// Every worker holds two connections, every script of a worker a few pipes and files, and a process
+/// begins with 1024 files on most systems.
+pub(super) fn allow_many_files() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
         let wanted = soft.max(FILES.min(hard));
         setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
     });
     if let Err(error) = raised {
-        tracing::warn!(%error, "failed to raise the limit on open files; it bounds the workers");
+        tracing::warn!(%error, "failed to raise the limit on open files, which bounds connections and scripts");
     }
 }
 

@@ -1,6 +1,6 @@
 //! `pointsman worker`: an agent that runs tasks for a host.
 
-use super::serve::end_asked;
+use super::serve::{allow_many_files, end_asked};
 use crate::client::{Connection, read_token};
 use crate::exit::{BadInput, Exit, Failure};
 use anyhow::Context;
@@ -46,6 +46,7 @@ pub struct Args {
 pub fn worker(args: Args, connection: &Connection) -> Result<Exit, Failure> {
     let options = options(args, connection)?;
     telemetry::init(telemetry::LogFormat::Text);
+    allow_many_files();
     crate::with_runtime(async {
         let ended = pointsman_worker::run(options, end_asked()?).await;
         ended.map_err(anyhow::Error::from)?;

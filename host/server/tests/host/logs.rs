@@ -69,6 +69,10 @@ async fn no_request_reaches_a_file_but_the_attempts_own() {
         "/v1/tasks/t1/log?attempt=..%2F1",
         "/v1/tasks/t1/log?offset=-1",
         "/v1/tasks/t01/log",
+        "/v1/tasks/%2e%2e%2f%2e%2e%2fsecret/log",
+        "/v1/tasks/..%5c..%5csecret/log",
+        "/v1/tasks/%2Fetc%2Fpasswd/log",
+        "/v1/tasks/t1%00/log",
     ] {
         let reply = site.get(path).await;
         assert_eq!((reply.status, reply.code()), (400, "bad_parameter"), "{path}: {}", reply.body);
@@ -90,6 +94,55 @@ async fn no_request_reaches_a_file_but_the_attempts_own() {
     assert_eq!(upload(&site, "w2", &own, b"x").await.status, 404, "another worker's attempt");
     let large = upload(&site, "w1", &own, &vec![b'x'; (256 << 10) + 1]).await;
     assert_eq!((large.status, large.code()), (413, "too_large"));
+    site.host.stop().await;
+}
+
+/// The status line; the path goes out as it is, where other clients tidy it.
+async fn status_of(site: &Site, path: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let address = site.host.address();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Every file and folder below the host's own folder.
+fn files(site: &Site) -> Vec<std::path::PathBuf> {
+    let mut found = vec![site.folder.path().to_owned()];
+    let mut looked_at = 0;
+    while looked_at < found.len() {
+        let entries = std::fs::read_dir(&found[looked_at]).into_iter().flatten().flatten();
+        found.extend(entries.map(|entry| entry.path()).collect::<Vec<_>>());
+        looked_at += 1;
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_name_and_no_untidied_path_leads_out_of_the_logs() {
+    let (site, _worker) = running().await;
+    let before = files(&site);
+    for path in [
+        "/v1/tasks/../../../etc/passwd",
+        "/v1/tasks/../../secret/log",
+        "//etc/passwd",
+        "/v1/tasks//etc/passwd/log",
+        "/v1/tasks/t1/log/../../../../secret",
+    ] {
+        let status = status_of(&site, path).await;
+        assert!(status.starts_with("HTTP/1.1 40"), "{path}: {status}");
+    }
+    for name in ["../../x", "/etc/passwd", "a/b", "a\u{202e}b", "a\u{0}b"] {
+        let refused = site.post("/v1/tasks", &json!({"task_name": name, "script": "true"})).await;
+        assert_eq!((refused.status, refused.code()), (422, "invalid_field"), "{name:?}");
+    }
+    // A name that is only odd is a name, and no path.
+    let odd = site.submit("..").await;
+    assert_eq!(site.get(&format!("/v1/tasks/{odd}/log")).await.status, 200);
+    assert_eq!(files(&site), before, "a file was made");
     site.host.stop().await;
 }
 

@@ -336,3 +336,26 @@ fn home(mount: &Path, path: &str) -> PathBuf {
     let home = mount.join(path);
     if home.is_dir() { home } else { mount.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agents_own_group_is_found_in_each_hierarchy() {
+        let check = |text: &str, controller: Option<Controller>, expect: Option<(&str, &str)>| {
+            let found = membership(text, controller);
+            let found = found.as_ref().map(|(names, path)| (names.as_str(), path.as_str()));
+            assert_eq!(found, expect, "{text:?}");
+        };
+        let (memory, cpu) = (Some(Controller::Memory), Some(Controller::Cpu));
+        let v1 =
+            "9:name=systemd:/a\n4:memory:/user.slice/x:y\n3:cpuset:/\n2:cpu,cpuacct:/b\n0::/c\n";
+        check(v1, memory, Some(("memory", "user.slice/x:y")));
+        check(v1, cpu, Some(("cpu,cpuacct", "b")));
+        check(v1, None, Some(("", "c")));
+        check("0::/\n", None, Some(("", "")));
+        check("0::/\n", memory, None);
+        check("nonsense", memory, None);
+    }
+}

@@ -6,11 +6,14 @@ use super::proc_scan;
 use crate::attempt::AttemptKey;
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, RwLock, RwLockWriteGuard};
 
-/// First processes of scripts that run now, of all agents in this process. Held while one starts,
-/// so that nobody takes it for a stray.
+/// First processes of scripts that run now, of all agents in this process.
 static STARTED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Shared by those who start a process, until it is in [`STARTED`]; taken alone to look for strays,
+/// so that nobody takes for one what has just been started.
+static STARTING: RwLock<()> = RwLock::new(());
 
 /// Whose strays are looked for.
 #[derive(Debug, Clone, Copy)]
@@ -35,25 +38,30 @@ pub(crate) fn started<T, E>(
     start: impl FnOnce() -> Result<T, E>,
     pid: impl FnOnce(&T) -> i32,
 ) -> Result<T, E> {
-    let mut started = lock();
+    let _starting = STARTING.read().expect("no holder of this lock panics");
     let process = start()?;
-    started.insert(pid(&process));
+    started_pids().insert(pid(&process));
     Ok(process)
 }
 
 /// Before the process is reaped.
 pub(crate) fn forget(pid: i32) {
-    lock().remove(&pid);
+    started_pids().remove(&pid);
 }
 
-fn lock() -> MutexGuard<'static, BTreeSet<i32>> {
+fn started_pids() -> MutexGuard<'static, BTreeSet<i32>> {
     STARTED.lock().expect("no holder of this lock panics")
+}
+
+fn while_none_starts() -> RwLockWriteGuard<'static, ()> {
+    STARTING.write().expect("no holder of this lock panics")
 }
 
 /// Kills what is left of a script whose first process has ended and is not reaped yet. Answers
 /// whether anything was there: killed, it leaves children of its own to the next look.
 pub(crate) fn kill(script: Script) -> bool {
-    let started = lock();
+    let _alone = while_none_starts();
+    let started = started_pids();
     let runs_alone = started.iter().all(|pid| *pid == script.pid);
     let mut found = false;
     for (child, session) in children() {
@@ -72,7 +80,8 @@ pub(crate) fn kill(script: Script) -> bool {
 
 /// Reaps orphans of scripts that have ended: nobody else waits for them.
 pub(crate) fn reap_orphans() {
-    let started = lock();
+    let _alone = while_none_starts();
+    let started = started_pids();
     // SAFETY: has no preconditions.
     let own_session = unsafe { libc::getsid(0) };
     let orphans = children().into_iter().filter(|(_, session)| *session != own_session);

@@ -185,3 +185,49 @@ fn pids_in(folder: &Path) -> Vec<i32> {
     // 0 stands for processes that cannot be seen from here, and would signal our own group.
     pids.filter(|pid| *pid > 1 && *pid != own).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Version 2 as the kernel has it, also where version 1 has the controllers.
+    fn mounted() -> Option<PathBuf> {
+        let mounts = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+        let mount = mounts.into_iter().find(|it| it.join("cgroup.controllers").exists())?;
+        let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+        let (_, path) = super::super::membership(&text, None)?;
+        Some(super::super::home(mount, &path))
+    }
+
+    #[test]
+    fn the_kernel_s_version_2_lists_and_kills_who_was_put_in() {
+        let name = format!("pointsman-test-{}", std::process::id());
+        let folder = mounted().map(|it| it.join(name));
+        let Some(folder) = folder.filter(|it| std::fs::create_dir(it).is_ok()) else {
+            return eprintln!("skipped: no control groups of version 2 can be made");
+        };
+        let group = Group::new(Version::V2, vec![folder.clone()], false);
+        group.check_wrapped().expect("a program gets in");
+        assert!(group.pids().is_empty());
+        // A child that nobody waits for, in a session of its own.
+        let script = "setsid sleep 600 & exec sleep 600";
+        let arguments = ["/bin/sh", "-c", script].map(|it| CString::new(it).expect("no NUL"));
+        let arguments = group.wrapped(arguments.into());
+        let words = arguments.iter().map(|it| OsStr::from_bytes(it.as_bytes()));
+        let words: Vec<&OsStr> = words.collect();
+        let mut first = Command::new(words[0]).args(&words[1..]).spawn().expect("starts");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let until = |n: usize| {
+            while group.pids().len() != n {
+                assert!(std::time::Instant::now() < deadline, "{:?}", group.pids());
+                std::thread::yield_now();
+            }
+        };
+        until(2);
+        group.kill();
+        first.wait().expect("reaped");
+        until(0);
+        group.remove();
+        assert!(!folder.exists());
+    }
+}
