@@ -8,7 +8,7 @@ const RELEASED: &str = "../../wit/released";
 fn main() {
     println!("cargo::rerun-if-changed={RELEASED}");
     let folder = Path::new(RELEASED).canonicalize().expect("the folder of releases is there");
-    let mut source = String::from("pub const RELEASED: &[Release] = &[\n");
+    let mut source = String::from("pub(crate) const RELEASED: &[Release] = &[\n");
     for version in entries(&folder).into_iter().filter(|path| path.is_dir()) {
         let name = name(&version);
         source.push_str(&format!("Release {{ version: {name:?}, files: &[\n"));

@@ -1,4 +1,4 @@
-//! The project's tasks: `cargo xtask demo | test | bench | soak | sim | storm | newcomer | bless | lint`.
+//! The project's tasks: `cargo xtask demo | test | bench | soak | sim | storm | newcomer | freeze | bless | lint`.
 //! Dependency-free, so that it builds in a second; makes sure that the WebAssembly target is there before anything needs it.
 
 mod newcomer;
@@ -17,6 +17,7 @@ cargo xtask sim [--seeds N | --seed S] [--profile NAME] [--steps N]
 cargo xtask storm [--rounds N]  real hosts and workers under load, killed and frozen again and again
 cargo xtask newcomer [--lang rust|python|javascript]
                                write a first policy, build it, see it serve; how long that takes
+cargo xtask freeze VERSION     release the contract in wit/ as it is now, or say what it would break
 cargo xtask bless              write generated files and snapshots anew; read the diff before you commit
 cargo xtask lint               rustfmt and clippy, as the tests expect them";
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         "sim" => measure("sim", &rest),
         "storm" => storm(&rest),
         "newcomer" => play_newcomer(&rest),
+        "freeze" => freeze(&rest),
         "bless" => bless(&rest),
         "lint" => lint(),
         "" | "help" | "--help" | "-h" => {
@@ -95,6 +97,11 @@ fn play_newcomer(args: &[String]) -> Result<(), String> {
     run(cargo().args(["build", "--package", "pointsman-cli"]))?;
     let own = env::current_exe().map_err(|error| format!("where is this program: {error}"))?;
     newcomer::play(args, &own.with_file_name("pointsman"))
+}
+
+fn freeze(args: &[String]) -> Result<(), String> {
+    ensure_wasm_target()?;
+    run(cargo().args(["run", "--package", "pointsman-tests", "--bin", "freeze", "--"]).args(args))
 }
 
 fn bless(args: &[String]) -> Result<(), String> {

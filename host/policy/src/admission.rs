@@ -137,7 +137,7 @@ pub(crate) struct Admission {
 
 impl Admission {
     pub fn new(engine: PolicyEngine, limits: LimitsByKind) -> Admission {
-        let contract = Contract::speaking(engine.adapters());
+        let contract = Contract::speaking(engine.versions());
         Admission { engine, contract, limits }
     }
 

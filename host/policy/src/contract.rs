@@ -2,17 +2,19 @@
 //! for one of them, in a version that this host speaks. Says what is missing or too much by name.
 
 mod release;
+mod freeze;
 mod surface;
 
 use crate::difference;
-use crate::spoken::{ADAPTERS, Adapter, Spoken};
+use crate::spoken::{Spoken, Versions};
 use crate::world::{NO_HISTORY, World};
 use pointsman_scheduler::Slot;
 use semver::Version;
 use surface::Surface;
 use wit_parser::{Resolve, SourceMap, WorldId};
 
-pub use release::{FreezeError, RELEASED, Release, freeze};
+pub use freeze::{FreezeError, Frozen, freeze};
+pub(crate) use release::{RELEASED, Release, is_same_line};
 
 /// Package and version that this host speaks.
 pub const PACKAGE: &str = "pointsman:policy";
@@ -40,10 +42,8 @@ pub enum ContractError {
          wasi = \"trap\" for the slot so that such calls trap"
     )]
     Imports { names: String },
-    #[error(
-        "it is built for {PACKAGE} {theirs}, this host speaks {spoken}; build it anew for that"
-    )]
-    Version { theirs: String, spoken: String },
+    #[error("it is built for {PACKAGE} {theirs}, this host speaks {spoken}; {remedy}")]
+    Version { theirs: String, spoken: String, remedy: String },
     #[error("it mixes {PACKAGE} {0}; build it for one of them")]
     MixedVersions(String),
     #[error("it exports no policy interface, but {found}")]
@@ -62,7 +62,6 @@ pub enum ContractError {
 
 /// One version of the contract, parsed.
 struct Text {
-    version: &'static str,
     spoken: Spoken,
     resolve: Resolve,
     worlds: Vec<(World, WorldId)>,
@@ -76,22 +75,17 @@ pub(crate) struct Contract {
 
 impl Contract {
     pub fn new() -> Contract {
-        Contract::speaking(ADAPTERS)
+        Contract::speaking(Versions::KNOWN)
     }
 
-    /// With these versions before.
-    pub fn speaking(adapters: &[&'static dyn Adapter]) -> Contract {
-        let mut texts = vec![Text::parse(VERSION, &FILES, Spoken::Today)];
-        let today = Version::parse(VERSION).expect("the version is a version");
-        for earlier in RELEASED.iter().filter(|it| it.version != VERSION) {
-            let version = Version::parse(earlier.version).expect("folders are named by versions");
-            if release::is_same_line(&version, &today) && version < today {
-                texts.push(Text::parse(earlier.version, earlier.files, Spoken::Today));
+    /// With these versions beside that of today.
+    pub fn speaking(versions: Versions) -> Contract {
+        let mut texts = vec![Text::parse(Spoken::TODAY, &FILES)];
+        // The newest first, as a refusal names them.
+        for release in versions.released.iter().rev() {
+            if let Some(spoken) = versions.spoken(release) {
+                texts.push(Text::parse(spoken, release.files));
             }
-        }
-        for adapter in adapters {
-            let spoken = Spoken::Before(*adapter);
-            texts.push(Text::parse(adapter.version(), adapter.files(), spoken));
         }
         Contract { texts }
     }
@@ -136,7 +130,7 @@ impl Contract {
             }
             None => return Err(surface.no_policy()),
         }
-        let version = || text.version.to_owned();
+        let version = || text.spoken.version().to_owned();
         if !surface.exports("lifecycle") {
             let interface = "lifecycle";
             return Err(ContractError::Missing { interface, version: version() });
@@ -157,10 +151,21 @@ impl Contract {
         let Some(theirs) = surface.version()? else {
             return Ok(&self.texts[0]);
         };
-        self.texts.iter().find(|it| it.version == theirs).ok_or_else(|| {
-            let spoken: Vec<&str> = self.texts.iter().map(|it| it.version).collect();
-            ContractError::Version { theirs: theirs.to_owned(), spoken: spoken.join(" and ") }
-        })
+        let text = self.texts.iter().find(|it| it.spoken.version() == theirs);
+        text.ok_or_else(|| self.not_spoken(theirs))
+    }
+
+    fn not_spoken(&self, theirs: &str) -> ContractError {
+        let spoken: Vec<&str> = self.texts.iter().map(|it| it.spoken.version()).collect();
+        let is_newer = Version::parse(theirs).is_ok_and(|it| {
+            spoken.iter().all(|ours| Version::parse(ours).is_ok_and(|ours| it > ours))
+        });
+        let remedy = match is_newer {
+            true => format!("upgrade the host, or build it anew for {VERSION}"),
+            false => format!("build it anew for {VERSION}"),
+        };
+        let (theirs, spoken) = (theirs.to_owned(), spoken.join(" and "));
+        ContractError::Version { theirs, spoken, remedy }
     }
 }
 
@@ -173,7 +178,7 @@ impl Text {
         })
     }
 
-    fn parse(version: &'static str, files: &[(&str, &str)], spoken: Spoken) -> Text {
+    fn parse(spoken: Spoken, files: &[(&str, &str)]) -> Text {
         const CHECKED: &str = "the contract is parsed by the build, too";
         let mut map = SourceMap::new();
         for (name, text) in files {
@@ -185,7 +190,7 @@ impl Text {
         let has = &resolve.packages[package].worlds;
         let world = |world: World| Some((world, *has.get(world.wit_name())?));
         let worlds = World::ALL.into_iter().filter_map(world).collect();
-        Text { version, spoken, resolve, worlds }
+        Text { spoken, resolve, worlds }
     }
 }
 

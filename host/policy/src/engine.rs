@@ -2,7 +2,7 @@
 
 use crate::bindings::scoring;
 use crate::guest::Guest;
-use crate::spoken::{ADAPTERS, Adapter};
+use crate::spoken::Versions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -26,7 +26,7 @@ pub struct PolicyEngine(Arc<Inner>);
 struct Inner {
     engine: Engine,
     linker: Linker<Guest>,
-    adapters: &'static [&'static dyn Adapter],
+    versions: Versions,
     is_busy: Arc<AtomicBool>,
     /// Ticks as long as the engine lives.
     _ticker: Option<Ticker>,
@@ -41,20 +41,18 @@ const GUEST_STACK: usize = 512 * 1024;
 impl PolicyEngine {
     /// An engine whose calls can be limited by CPU time; starts a thread.
     pub fn with_clock() -> Result<PolicyEngine, EngineError> {
-        PolicyEngine::speaking(ADAPTERS)
+        PolicyEngine::speaking(Versions::KNOWN)
     }
 
-    /// As [`Self::with_clock`], for policies of these versions before, too.
-    pub(crate) fn speaking(
-        adapters: &'static [&'static dyn Adapter],
-    ) -> Result<PolicyEngine, EngineError> {
-        let (engine, linker) = build(adapters)?;
+    /// As [`Self::with_clock`], for policies of these versions, too.
+    pub(crate) fn speaking(versions: Versions) -> Result<PolicyEngine, EngineError> {
+        let (engine, linker) = build(versions)?;
         let is_busy = Arc::new(AtomicBool::new(false));
         let ticker = Ticker::start(engine.clone(), is_busy.clone()).map_err(EngineError::Ticker)?;
         Ok(PolicyEngine(Arc::new(Inner {
             engine,
             linker,
-            adapters,
+            versions,
             is_busy,
             _ticker: Some(ticker),
         })))
@@ -62,10 +60,10 @@ impl PolicyEngine {
 
     /// An engine without threads, for calls that are limited by fuel.
     pub fn without_clock() -> Result<PolicyEngine, EngineError> {
-        let adapters = ADAPTERS;
-        let (engine, linker) = build(adapters)?;
+        let versions = Versions::KNOWN;
+        let (engine, linker) = build(versions)?;
         let is_busy = Arc::new(AtomicBool::new(false));
-        Ok(PolicyEngine(Arc::new(Inner { engine, linker, adapters, is_busy, _ticker: None })))
+        Ok(PolicyEngine(Arc::new(Inner { engine, linker, versions, is_busy, _ticker: None })))
     }
 
     pub(crate) fn raw(&self) -> &Engine {
@@ -76,9 +74,9 @@ impl PolicyEngine {
         &self.0.linker
     }
 
-    /// The versions of the contract before that of today which its policies may speak.
-    pub(crate) fn adapters(&self) -> &'static [&'static dyn Adapter] {
-        self.0.adapters
+    /// The versions of the contract beside that of today which its policies may speak.
+    pub(crate) fn versions(&self) -> Versions {
+        self.0.versions
     }
 
     /// Keeps the ticker fast.
@@ -87,13 +85,13 @@ impl PolicyEngine {
     }
 }
 
-fn build(adapters: &[&dyn Adapter]) -> Result<(Engine, Linker<Guest>), EngineError> {
+fn build(versions: Versions) -> Result<(Engine, Linker<Guest>), EngineError> {
     let start = |error: wasmtime::Error| EngineError::Start(format!("{error:#}"));
     let engine = Engine::new(&config()).map_err(start)?;
     let mut linker = Linker::new(&engine);
     scoring::ScoringPolicy::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)
         .map_err(start)?;
-    for adapter in adapters {
+    for adapter in versions.adapters {
         adapter.offer(&mut linker).map_err(start)?;
     }
     Ok((engine, linker))

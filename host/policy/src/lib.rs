@@ -51,8 +51,7 @@ mod nearest;
 
 pub use admission::{LimitsByKind, MAX_FILE, Refusal, Stage, slot_of};
 pub use contract::{
-    ContractError, FILES as CONTRACT_FILES, FreezeError, PACKAGE, RELEASED, Release, VERSION,
-    freeze,
+    ContractError, FILES as CONTRACT_FILES, FreezeError, Frozen, PACKAGE, VERSION, freeze,
 };
 pub use engine::EngineError;
 pub use failure::{Failure, FailureKind};

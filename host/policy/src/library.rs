@@ -278,12 +278,19 @@ impl PolicyHost {
     /// # Errors
     /// The WebAssembly engine or a thread does not start.
     pub fn start(settings: LibrarySettings) -> Result<(PolicyHost, PolicyLibrary), LibraryError> {
+        PolicyHost::start_on(PolicyEngine::with_clock()?, settings)
+    }
+
+    pub(crate) fn start_on(
+        engine: PolicyEngine,
+        settings: LibrarySettings,
+    ) -> Result<(PolicyHost, PolicyLibrary), LibraryError> {
         let handover = Arc::new(Handover::default());
         let below = |name: &str| settings.data_dir.as_ref().map(|it| it.join(name));
         let kept = MemoryFolder::new(below("policies"));
         let memory = kept.load();
         let library = Arc::new(Library {
-            admission: Admission::new(PolicyEngine::with_clock()?, settings.limits),
+            admission: Admission::new(engine, settings.limits),
             cache: CompileCache::new(below("policy-cache")),
             kept,
             directory: settings.directory,

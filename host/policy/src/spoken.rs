@@ -1,24 +1,24 @@
-//! The versions of the contract that this host speaks: the one of today, and the released one before
-//! it through an adapter, so that policies need not be built anew on the day the host is.
+//! The versions of the contract that this host speaks: the one of today, those that it satisfies, and
+//! the line before through an adapter, so that policies need not be built anew on the day the host is.
 //!
-//! To speak an older version: bindings of its frozen text, a type that implements [`Adapter`], one
-//! that implements [`Calls`] by converting, and a line in [`ADAPTERS`].
+//! To speak an older line: one file in `spoken/`, which generates bindings of the newest released text of
+//! that line, converts its calls into [`Calls`], and implements [`Adapter`]; and its row in [`ADAPTERS`].
 
 use crate::calls::{self, Calls};
-use crate::contract::VERSION;
+use crate::contract::{RELEASED, Release, VERSION, is_same_line};
 use crate::guest::Guest;
 use crate::world::World;
+use semver::Version;
 use std::fmt;
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre, Linker};
 
-/// A version before, and how its policies are called.
+/// The line before, and how its policies are called. Worlds and interfaces keep their names from line
+/// to line; everything in them may differ.
 pub(crate) trait Adapter: Sync {
-    /// As in the names of a component's imports and exports.
+    /// The newest release of the line. What was built for an earlier one is called alike: the engine
+    /// finds names of the same line.
     fn version(&self) -> &'static str;
-
-    /// The text of that version: names and contents of its files.
-    fn files(&self) -> &'static [(&'static str, &'static str)];
 
     /// Adds what its policies may import.
     ///
@@ -39,23 +39,53 @@ pub(crate) trait Adapter: Sync {
     ) -> wasmtime::Result<Box<dyn Calls>>;
 }
 
-/// Older versions that this host speaks. None is released yet.
-pub(crate) const ADAPTERS: &[&dyn Adapter] = &[];
+/// One row for the line before that of today. No line is released yet.
+const ADAPTERS: &[&dyn Adapter] = &[];
+
+/// The versions beside that of today.
+#[derive(Clone, Copy)]
+pub(crate) struct Versions {
+    pub released: &'static [Release],
+    pub adapters: &'static [&'static dyn Adapter],
+}
+
+impl Versions {
+    /// What is released, and what of it this host adapts.
+    pub const KNOWN: Versions = Versions { released: RELEASED, adapters: ADAPTERS };
+
+    /// How policies of a released version are called; None: not any more, or it is that of today.
+    pub fn spoken(self, release: &Release) -> Option<Spoken> {
+        let version = parse(release.version);
+        let today = parse(VERSION);
+        let spoken = |adapter| Spoken { version: release.version, adapter };
+        if is_same_line(&version, &today) {
+            return (version < today).then(|| spoken(None));
+        }
+        let is_of_line = |adapter: &&&dyn Adapter| {
+            let newest = parse(adapter.version());
+            is_same_line(&version, &newest) && version <= newest
+        };
+        self.adapters.iter().find(is_of_line).map(|adapter| spoken(Some(*adapter)))
+    }
+}
+
+fn parse(version: &str) -> Version {
+    Version::parse(version).expect("folders of releases and adapters are named by versions")
+}
 
 /// The version that a policy is made for.
 #[derive(Clone, Copy)]
-pub(crate) enum Spoken {
-    /// That of today, or an earlier release that it satisfies.
-    Today,
-    Before(&'static dyn Adapter),
+pub(crate) struct Spoken {
+    version: &'static str,
+    /// None: that of today, or an earlier release that it satisfies.
+    adapter: Option<&'static dyn Adapter>,
 }
 
 impl Spoken {
+    pub const TODAY: Spoken = Spoken { version: VERSION, adapter: None };
+
     pub fn version(self) -> &'static str {
-        match self {
-            Spoken::Today => VERSION,
-            Spoken::Before(adapter) => adapter.version(),
-        }
+        self.version
     }
 
     /// The functions of `instance`.
@@ -69,15 +99,18 @@ impl Spoken {
         instance: &Instance,
         store: &mut Store<Guest>,
     ) -> wasmtime::Result<Box<dyn Calls>> {
-        match self {
-            Spoken::Today => calls::link(world, pre, instance, store),
-            Spoken::Before(adapter) => adapter.link(world, pre, instance, store),
+        match self.adapter {
+            None => calls::link(world, pre, instance, store),
+            Some(adapter) => adapter.link(world, pre, instance, store),
         }
     }
 }
 
 impl fmt::Debug for Spoken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Spoken").field(&self.version()).finish()
+        f.debug_tuple("Spoken").field(&self.version).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,14 +4,11 @@
 use super::PACKAGE;
 use semver::Version;
 use sha2::{Digest as _, Sha256};
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use wit_parser::{PackageId, Resolve, SourceMap};
+use wit_parser::{PackageId, Resolve, SourceMap, WorldId};
 
 /// A version as it was released.
 #[derive(Debug, Clone, Copy)]
-pub struct Release {
+pub(crate) struct Release {
     pub version: &'static str,
     /// Names and contents.
     pub files: &'static [(&'static str, &'static str)],
@@ -20,42 +17,37 @@ pub struct Release {
 include!(concat!(env!("OUT_DIR"), "/released.rs"));
 
 /// Beside the files of a release: their SHA-256, in the form that `sha256sum --check` reads.
-const SUMS: &str = "SHA256SUMS";
-
-/// Why a version is not released.
-#[derive(Debug, thiserror::Error)]
-pub enum FreezeError {
-    #[error("{0} is a draft; give it its number in every file of wit/ first")]
-    Draft(String),
-    #[error("{0} is released already, and what is released stays as it is; raise the version")]
-    Exists(PathBuf),
-    #[error("{file} does not say `package {PACKAGE}@{version};`")]
-    OtherVersion { file: String, version: String },
-    #[error(
-        "policies built for {released} would not work with it: {reason}; a break needs a new line"
-    )]
-    Breaks { released: String, reason: String },
-    #[error("{path} cannot be written: {source}")]
-    Write { path: PathBuf, source: io::Error },
-}
+pub(super) const SUMS: &str = "SHA256SUMS";
 
 /// Whether a policy built for `earlier` is called as one for `later` is, if the text keeps what it
 /// promises: the first number that is not 0 is the same, and neither is a draft.
 pub(crate) fn is_same_line(earlier: &Version, later: &Version) -> bool {
-    let line = |it: &Version| match (it.major, it.minor, it.patch) {
-        (0, 0, patch) => (0, 0, patch),
-        (0, minor, _) => (0, minor, 0),
-        (major, _, _) => (major, 0, 0),
-    };
     earlier.pre.is_empty() && later.pre.is_empty() && line(earlier) == line(later)
 }
 
-/// Whether whatever fits `before` fits `now`: no world of it is gone or changed, but for functions that
-/// policies may call besides.
+fn line(version: &Version) -> (u64, u64, u64) {
+    match (version.major, version.minor, version.patch) {
+        (0, 0, patch) => (0, 0, patch),
+        (0, minor, _) => (0, minor, 0),
+        (major, _, _) => (major, 0, 0),
+    }
+}
+
+/// The first version of the line after that of `version`.
+pub(super) fn next_line(version: &Version) -> Version {
+    match line(version) {
+        (0, 0, patch) => Version::new(0, 0, patch + 1),
+        (0, minor, _) => Version::new(0, minor + 1, 0),
+        (major, _, _) => Version::new(major + 1, 0, 0),
+    }
+}
+
+/// Whether whatever fits `before` fits `now`, and is asked as much: no world of it is gone or changed,
+/// but for functions that policies may call besides.
 ///
 /// # Errors
 /// The world that differs, and in what.
-pub(crate) fn check_satisfies(before: &[(&str, &str)], now: &[(&str, &str)]) -> Result<(), String> {
+pub(super) fn check_satisfies(before: &[(&str, &str)], now: &[(&str, &str)]) -> Result<(), String> {
     let mut resolve = Resolve::default();
     let now = push(&mut resolve, now, "1.0.0-now")?;
     let before = push(&mut resolve, before, "1.0.0-before")?;
@@ -64,10 +56,29 @@ pub(crate) fn check_satisfies(before: &[(&str, &str)], now: &[(&str, &str)]) -> 
         let Some(later) = resolve.packages[now].worlds.get(&name).copied() else {
             return Err(format!("the world {name} is gone"));
         };
+        if let Some(export) = missing_export(&resolve, world, later) {
+            return Err(format!("the world {name} has no {export} any more"));
+        }
         wit_component::semver_check(resolve.clone(), world, later)
             .map_err(|error| format!("the world {name} differs: {}", super::mismatch(&error)))?;
     }
     Ok(())
+}
+
+/// What policies of `before` export and nobody would call: allowed by the check of types.
+fn missing_export(resolve: &Resolve, before: WorldId, now: WorldId) -> Option<String> {
+    let exports = |world: WorldId| {
+        let keys = resolve.worlds[world].exports.keys();
+        keys.map(|key| bare(&resolve.name_world_key(key))).collect::<Vec<String>>()
+    };
+    let now = exports(now);
+    exports(before).into_iter().find(|it| !now.contains(it))
+}
+
+/// `scoring` of `pointsman:policy/scoring@0.1.0`.
+fn bare(name: &str) -> String {
+    let name = name.split('@').next().unwrap_or_default();
+    name.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 /// Parses a text under another version, so that two can stand side by side.
@@ -84,48 +95,7 @@ fn push(resolve: &mut Resolve, files: &[(&str, &str)], version: &str) -> Result<
     resolve.push_group(group).map_err(|error| format!("{error:#}"))
 }
 
-/// Writes `files` as the release `version` below `folder`, which is `wit/released`.
-///
-/// # Errors
-/// It is a draft, is there already, breaks a promise to an earlier one of `released`, or cannot be
-/// written.
-pub fn freeze(
-    version: &str,
-    files: &[(&str, &str)],
-    released: &[Release],
-    folder: &Path,
-) -> Result<PathBuf, FreezeError> {
-    let parsed = Version::parse(version).ok().filter(|it| it.pre.is_empty());
-    let parsed = parsed.ok_or_else(|| FreezeError::Draft(version.to_owned()))?;
-    let path = folder.join(version);
-    if path.symlink_metadata().is_ok() {
-        return Err(FreezeError::Exists(path));
-    }
-    let package = format!("package {PACKAGE}@{version};");
-    if let Some((file, _)) = files.iter().find(|(_, text)| !text.lines().any(|it| it == package)) {
-        let (file, version) = ((*file).to_owned(), version.to_owned());
-        return Err(FreezeError::OtherVersion { file, version });
-    }
-    for earlier in released {
-        let is_promised =
-            Version::parse(earlier.version).is_ok_and(|it| is_same_line(&it, &parsed));
-        if is_promised && let Err(reason) = check_satisfies(earlier.files, files) {
-            return Err(FreezeError::Breaks { released: earlier.version.to_owned(), reason });
-        }
-    }
-    write(&path, files).map_err(|source| FreezeError::Write { path: path.clone(), source })?;
-    Ok(path)
-}
-
-fn write(path: &Path, files: &[(&str, &str)]) -> io::Result<()> {
-    fs::create_dir(path)?;
-    for (name, text) in files {
-        fs::write(path.join(name), text)?;
-    }
-    fs::write(path.join(SUMS), sums(files))
-}
-
-fn sums(files: &[(&str, &str)]) -> String {
+pub(super) fn sums(files: &[(&str, &str)]) -> String {
     let mut files = files.to_vec();
     files.sort();
     let sum = |(name, text): &(&str, &str)| {

@@ -109,7 +109,8 @@ fn another_version_of_the_contract_is_named() {
         format!(r#"(component (instance $i) (export "{PACKAGE}/scoring@0.9.0" (instance $i)))"#);
     let refusal = check(&wat::parse_str(text).unwrap(), Slot::Scoring).unwrap_err();
     let expected = format!(
-        "it is built for {PACKAGE} 0.9.0, this host speaks {VERSION}; build it anew for that"
+        "it is built for {PACKAGE} 0.9.0, this host speaks {VERSION}; upgrade the host, or \
+         build it anew for {VERSION}"
     );
     assert_eq!(refusal.reason, expected);
 }
