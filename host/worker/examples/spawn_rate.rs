@@ -3,7 +3,7 @@
 //! `cargo run --release -p pointsman-worker --example spawn_rate [N [AT_A_TIME [SCRIPT [unlimited]]]]`
 
 use pointsman_worker::executor::{Execution, Executor, ExecutorEvent, ExecutorOptions};
-use pointsman_worker::{AttemptKey, CpuLimit, LimitOptions};
+use pointsman_worker::{AttemptKey, LimitOptions};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -12,9 +12,9 @@ fn main() {
     let mut number = |default: u64| args.next().map_or(default, |it| it.parse().expect("a number"));
     let (n, at_a_time) = (number(5000), number(8));
     let script = args.next().unwrap_or_else(|| "/bin/true".to_owned());
-    let (memory, cpu) = match args.next().as_deref() {
-        Some("unlimited") => (false, CpuLimit::Off),
-        _ => (true, CpuLimit::Weight),
+    let limits = match args.next().as_deref() {
+        Some("unlimited") => LimitOptions::off(),
+        _ => LimitOptions::default(),
     };
     let dir = tempfile::tempdir().expect("a temporary folder");
     // An agent inside a host lives in a process of some size.
@@ -26,7 +26,7 @@ fn main() {
         sample_every: Duration::from_secs(1),
         marker: "spawnrate".to_owned(),
         life: 1,
-        limits: LimitOptions { memory, cpu, ..LimitOptions::default() },
+        limits,
         hides_devices: false,
     };
     let (sender, mut events) = mpsc::unbounded_channel();

@@ -5,7 +5,7 @@ use crate::agent::{Action, Agent};
 use crate::attempt::{AttemptKey, End, Outcome};
 use crate::backoff::Backoff;
 use crate::client::{CallError, HostClient};
-use crate::executor::{Executor, ExecutorEvent, ExecutorOptions, leftovers};
+use crate::executor::{Executor, ExecutorEvent, ExecutorOptions, LimitOptions, leftovers};
 use crate::identity::{Identity, random_number};
 use crate::measure::{Meter, machine_capacity};
 use crate::run::{WorkerError, WorkerOptions};
@@ -88,7 +88,11 @@ impl Session {
             sample_every: SAMPLE_EVERY,
             marker,
             life,
-            limits: options.limits.clone(),
+            // Where nothing runs, thousands of agents in one process make no groups either.
+            limits: match options.no_execution {
+                true => LimitOptions::off(),
+                false => options.limits.clone(),
+            },
             hides_devices: capacity.gpus > 0,
         };
         let executor = Executor::start(executor_options, sender)?;

@@ -26,6 +26,9 @@ const MAX_BUSY: usize = 8;
 /// Ended attempts whose output is kept for a host out of reach; the oldest go first.
 const MAX_KEPT: usize = 1000;
 
+/// And bytes of it, so that a host that stays away does not fill the worker's disk.
+const MAX_KEPT_BYTES: u64 = 1 << 30;
+
 /// Read at a time; leaves room for the line that says what is missing.
 const READ_MAX: usize = LOG_CHUNK_MAX / 2;
 
@@ -36,6 +39,9 @@ pub(crate) struct Uploads {
     n_busy: usize,
     /// Ended attempts, oldest first; some may be gone from `by_attempt`.
     ended: VecDeque<AttemptKey>,
+    /// Bytes kept of ended attempts.
+    n_kept_bytes: u64,
+    max_kept_bytes: u64,
     /// Ends not told yet, in the order of their deadlines; some behind the first may have been told.
     untold: VecDeque<(Instant, AttemptKey)>,
     done: (mpsc::UnboundedSender<Uploaded>, mpsc::UnboundedReceiver<Uploaded>),
@@ -75,6 +81,8 @@ impl Uploads {
             waiting: VecDeque::new(),
             n_busy: 0,
             ended: VecDeque::new(),
+            n_kept_bytes: 0,
+            max_kept_bytes: MAX_KEPT_BYTES,
             untold: VecDeque::new(),
             done: mpsc::unbounded_channel(),
         }
@@ -107,6 +115,7 @@ impl Uploads {
             self.by_attempt.remove(&key);
             return Some(end);
         }
+        self.n_kept_bytes += upload.output.kept();
         self.ended.push_back(key);
         let told = if worker.is_some() && n_left <= WAITS_FOR_MAX {
             upload.end = Some(end);
@@ -181,9 +190,17 @@ impl Uploads {
             }
         };
         if !is_kept {
-            self.by_attempt.remove(&key);
+            self.remove(key);
         }
         end
+    }
+
+    fn remove(&mut self, key: AttemptKey) {
+        if let Some(upload) = self.by_attempt.remove(&key)
+            && upload.has_ended
+        {
+            self.n_kept_bytes -= upload.output.kept();
+        }
     }
 
     /// When an end has waited long enough.
@@ -245,13 +262,13 @@ impl Uploads {
     }
 
     fn forget_oldest(&mut self) {
-        while self.ended.len() > MAX_KEPT {
-            let key = self.ended.pop_front().expect("it is not empty");
+        while self.ended.len() > MAX_KEPT || self.n_kept_bytes > self.max_kept_bytes {
+            let Some(key) = self.ended.pop_front() else { return };
             if let Some(upload) = self.by_attempt.get(&key)
                 && upload.end.is_none()
             {
                 tracing::warn!(attempt = %key, "gave up output that the host did not take");
-                self.by_attempt.remove(&key);
+                self.remove(key);
             }
         }
     }
@@ -318,5 +335,31 @@ impl Sending {
             tracing::warn!(%error, attempt = %self.key, "failed to read captured output");
             None
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::Outcome;
+
+    #[test]
+    fn a_host_out_of_reach_does_not_fill_the_disk() {
+        let folder = tempfile::tempdir().expect("temp folder");
+        let client = HostClient::new("http://127.0.0.1:9", None).expect("a client");
+        let mut uploads = Uploads::new(client);
+        uploads.max_kept_bytes = 100_000;
+        for task in 1..=20 {
+            let key = AttemptKey { task, number: 1, term: 1 };
+            let output = Arc::new(Output::new(&folder.path().join(task.to_string()), 25_000));
+            uploads.handle_started(key, Arc::clone(&output));
+            output.push(Stream::Stdout, &[b'x'; 30_000]);
+            let end = End { outcome: Outcome::ExitCode(0), ran: None };
+            assert!(uploads.handle_ended(Instant::now(), key, end, None).is_some(), "told at once");
+        }
+        let mut kept: Vec<u64> = uploads.by_attempt.keys().map(|key| key.task).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, [17, 18, 19, 20], "the newest");
+        assert_eq!(uploads.n_kept_bytes, 100_000);
     }
 }

@@ -52,6 +52,13 @@ impl Capture {
         self.total
     }
 
+    pub fn kept(&self) -> u64 {
+        match &self.kept {
+            Kept::Memory { .. } | Kept::File(_) => self.total.min(self.cap),
+            Kept::Failed => 0,
+        }
+    }
+
     pub fn is_truncated(&self) -> bool {
         self.total > self.cap
     }

@@ -47,6 +47,11 @@ impl Default for LimitOptions {
 }
 
 impl LimitOptions {
+    /// Nothing is enforced.
+    pub fn off() -> LimitOptions {
+        LimitOptions { memory: false, cpu: CpuLimit::Off, ..LimitOptions::default() }
+    }
+
     fn wants(&self, controller: Controller) -> bool {
         match controller {
             Controller::Memory => self.memory,

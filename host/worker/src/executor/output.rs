@@ -49,6 +49,11 @@ impl Output {
         self.capture(stream).total()
     }
 
+    /// Bytes kept of it, in memory or on disk.
+    pub fn kept(&self) -> u64 {
+        Stream::ALL.iter().map(|stream| self.capture(*stream).kept()).sum()
+    }
+
     pub fn is_empty(&self) -> bool {
         Stream::ALL.iter().all(|stream| self.total(*stream) == 0)
     }

@@ -2,7 +2,7 @@
 
 use super::host::{FakeHost, TOKEN};
 use super::{Worker, until_exists};
-use pointsman_worker::{CpuLimit, LimitOptions, WorkerOptions, run};
+use pointsman_worker::{LimitOptions, WorkerOptions, run};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -14,7 +14,7 @@ const AGENT_IS_LIMITED: &str = "POINTSMAN_TEST_AGENT_IS_LIMITED";
 fn limits(is_limited: bool) -> LimitOptions {
     match is_limited {
         true => LimitOptions::default(),
-        false => LimitOptions { memory: false, cpu: CpuLimit::Off, ..LimitOptions::default() },
+        false => LimitOptions::off(),
     }
 }
 

@@ -3,7 +3,7 @@
 use pointsman_worker::executor::{
     Execution, Executor, ExecutorEvent, ExecutorOptions, Feedback, Output, Stream,
 };
-use pointsman_worker::{AttemptKey, CpuLimit, LimitOptions, Outcome};
+use pointsman_worker::{AttemptKey, LimitOptions, Outcome};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub struct Ended {
 }
 
 pub fn unlimited() -> LimitOptions {
-    LimitOptions { memory: false, cpu: CpuLimit::Off, ..LimitOptions::default() }
+    LimitOptions::off()
 }
 
 /// No two executors have the same, also not in different processes.

@@ -83,7 +83,7 @@ async fn a_script_has_a_session_of_its_own_and_no_signal_ignored() {
     // SAFETY: has no preconditions.
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
     let mut bench = Bench::new();
-    let script = "echo $$ $(cut -d' ' -f5-7 /proc/$$/stat); grep -E 'Sig(Ign|Blk)' /proc/$$/status; umask; pwd; cat";
+    let script = "echo $$ $(cut -d' ' -f5-7 /proc/$$/stat); grep -E 'Sig(Ign|Blk)' /proc/self/status; umask; pwd; cat";
     bench.run(execution(script));
     let ended = bench.end().await;
     assert_eq!(ended.outcome, Outcome::ExitCode(0));
