@@ -139,7 +139,7 @@ impl Cluster {
         processes::send(&self.scripts_of(index), signal);
     }
 
-    /// Processes of attempts on that worker.
+    /// Processes of attempts on that worker, of all its lives.
     pub fn scripts_of(&self, index: usize) -> Vec<i32> {
         let token = std::fs::read_to_string(self.path(&self.workers[index].name).join("identity"));
         let token = token.expect("the agent has an identity");

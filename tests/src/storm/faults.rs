@@ -3,15 +3,15 @@
 use super::Row;
 use super::cluster::{Cluster, Heartbeat};
 use super::verdict::{Verdict, judge};
-use super::work::{Ledger, Work};
+use super::work::{LONG, Ledger, Work};
 use nix::sys::signal::Signal;
 use pointsman_protocol::api::{WireWorkerState, WorkerView};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 const N_WORKERS: usize = 3;
-/// A killed agent's scripts have to be gone after this.
-const GONE_WITHIN: Duration = Duration::from_secs(10);
+/// A killed agent's scripts have to be gone after this, long before they end by themselves.
+const GONE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Nobody is given up while the machine is merely busy.
 const PATIENT: Heartbeat = Heartbeat {
@@ -71,6 +71,8 @@ pub async fn kill_workers(binary: &Path, n_rounds: usize) -> Row {
         }
         if round % 10 == 6 {
             storm.cluster.until_worker_is(index, WireWorkerState::Lost).await;
+            // What it ran runs elsewhere now, to its end: nobody is lost without end.
+            tokio::time::sleep(LONG).await;
         }
         storm.cluster.start_worker(index);
     }

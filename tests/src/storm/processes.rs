@@ -49,15 +49,16 @@ pub fn send(ids: &[i32], signal: Signal) {
     }
 }
 
-/// Processes that were started with all of these in their environment.
-pub fn with_environment(entries: &[String]) -> Vec<i32> {
+/// Processes in whose environment, as they were started, all of these begin an entry.
+pub fn with_environment(beginnings: &[String]) -> Vec<i32> {
     let ids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let carries_all = |id: &i32| {
         // Gone, or somebody else's.
         let Ok(environment) = std::fs::read(format!("/proc/{id}/environ")) else { return false };
         let carried: Vec<&[u8]> = environment.split(|byte| *byte == 0).collect();
-        entries.iter().all(|entry| carried.contains(&entry.as_bytes()))
+        let is_carried = |it: &String| carried.iter().any(|entry| entry.starts_with(it.as_bytes()));
+        beginnings.iter().all(is_carried)
     };
     ids.filter(carries_all).collect()
 }

@@ -12,6 +12,8 @@ use tokio::task::JoinHandle;
 
 const JOBS_PER_S: f64 = 6.0;
 pub const MAX_RETRIES: u32 = 2;
+/// What some tasks take: they are there when something is killed, and would not be gone by themselves.
+pub const LONG: Duration = Duration::from_secs(5);
 
 /// Says that it runs and whether another attempt of the same task still does; holds a lock for as
 /// long as any of its processes lives.
@@ -92,7 +94,7 @@ fn job(number: u64, storm: &std::path::Path) -> (Value, Vec<Fate>) {
     let task = |name: &str, dependencies: &[&str], rest: &str| {
         json!({
             "task_name": name, "script": format!("{SCRIPT}{rest}"), "dependencies": dependencies,
-            "resources": {"cpu": 0.25, "memory": "1MB"}, "max_retries": MAX_RETRIES,
+            "resources": {"cpu": 0.1, "memory": "1MB"}, "max_retries": MAX_RETRIES,
             "env": {"STORM": storm.to_str().expect("it is text").trim_end_matches('/')},
         })
     };
@@ -106,8 +108,9 @@ fn job(number: u64, storm: &std::path::Path) -> (Value, Vec<Fate>) {
         tasks.push((task("fails", &["first"], "exit 3"), Fate::Fails));
         tasks.push((task("skipped", &["fails"], "true"), Fate::Skipped));
     }
-    if number.is_multiple_of(5) {
-        tasks.push((task("long", &[], "sleep 2"), Fate::Succeeds));
+    if number.is_multiple_of(10) {
+        let long = task("long", &[], &format!("sleep {}", LONG.as_secs()));
+        tasks.push((long, Fate::Succeeds));
     }
     let (tasks, fates): (Vec<Value>, Vec<Fate>) = tasks.into_iter().unzip();
     (json!({"name": format!("job-{number}"), "tasks": tasks}), fates)
