@@ -16,9 +16,10 @@ const OF_THE_MACHINE: [&str; 9] =
 pub(crate) const DEFAULT_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// By which a later life of the agent finds what an earlier one left: the data folder's name and that
-/// of the life.
+/// By which a later life of the agent finds what an earlier one left.
 pub(crate) const MARKER: &str = "POINTSMAN_WORKER";
+/// By which a life finds its own, and no other's.
+pub(crate) const LIFE: &str = "POINTSMAN_WORKER_LIFE";
 const TASK_ID: &str = "POINTSMAN_TASK_ID";
 const ATTEMPT: &str = "POINTSMAN_ATTEMPT";
 const TERM: &str = "POINTSMAN_TERM";
@@ -64,7 +65,8 @@ pub(crate) fn of_script(
         (ATTEMPT, key.number.to_string().into()),
         (TERM, key.term.to_string().into()),
         ("POINTSMAN_FEEDBACK", feedback.into()),
-        (MARKER, options.life_marker().into()),
+        (MARKER, options.marker.clone().into()),
+        (LIFE, options.life_marker().into()),
     ]);
     let joined = all.into_iter().map(|(name, value)| {
         let mut entry = name.as_bytes().to_vec();

@@ -6,7 +6,7 @@
 //! are none, everything that carries the mark of this life. An orderly end leaves nothing to it.
 
 use super::ExecutorOptions;
-use super::environment::{DEFAULT_PATH, MARKER};
+use super::environment::{DEFAULT_PATH, LIFE};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -66,7 +66,7 @@ impl Groups {
     pub fn open(options: &ExecutorOptions, bases: Vec<PathBuf>) -> io::Result<Groups> {
         let path = options.data_dir.join(format!("groups-{:016x}", options.life));
         let file = File::options().write(true).create(true).truncate(true).open(&path)?;
-        let mark = format!("{MARKER}={}", options.life_marker());
+        let mark = format!("{LIFE}={}", options.life_marker());
         let (free, n_slots) = (Vec::new(), 0);
         let mut groups = Groups { file, path, free, n_slots, mark, bases, watchdog: None };
         groups.watch();

@@ -36,9 +36,9 @@ pub(crate) fn group_usage() -> HashMap<i32, GroupUsage> {
     groups
 }
 
-/// Processes whose environment at their start had this name with a value that begins so.
+/// Processes whose environment at their start had this name with this value.
 pub(crate) fn marked(name: &str, value: &str) -> Vec<Marked> {
-    let is_marked = |(found, it): &(String, String)| found == name && it.starts_with(value);
+    let is_marked = |(found, it): &(String, String)| found == name && it == value;
     let mut found = Vec::new();
     for pid in process_ids() {
         let environment = environment(pid);

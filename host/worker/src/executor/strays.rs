@@ -1,7 +1,7 @@
 //! Processes that left the session of their script, where no control group lists them: they become
 //! children of the agent once what started them is gone, and are found among these.
 
-use super::environment::{self, MARKER};
+use super::environment::{self, LIFE};
 use super::proc_scan;
 use crate::attempt::AttemptKey;
 use std::collections::BTreeSet;
@@ -104,7 +104,7 @@ fn is_stray(child: i32, session: i32, script: Script, runs_alone: bool) -> bool 
     let environment = proc_scan::environment(child);
     let value =
         |name: &str| environment.iter().find(|(it, _)| it == name).map(|(_, it)| it.as_str());
-    match value(MARKER) {
+    match value(LIFE) {
         Some(marker) => {
             marker == script.marker && environment::attempt_of(&environment) == Some(script.key)
         }

@@ -37,7 +37,7 @@ async fn a_script_sees_its_own_environment_only() {
 async fn nothing_else_of_the_agents_environment_reaches_a_script() {
     const TAKEN_OVER: [&str; 9] =
         ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
-    const OWN: [&str; 8] = [
+    const OWN: [&str; 9] = [
         "PWD",
         "POINTSMAN_TASK_ID",
         "POINTSMAN_TASK_NAME",
@@ -46,6 +46,7 @@ async fn nothing_else_of_the_agents_environment_reaches_a_script() {
         "POINTSMAN_TERM",
         "POINTSMAN_FEEDBACK",
         "POINTSMAN_WORKER",
+        "POINTSMAN_WORKER_LIFE",
     ];
     for limits in [Default::default(), unlimited()] {
         let mut bench = Bench::with_limits(limits);
