@@ -39,6 +39,14 @@ impl LastIds {
 }
 
 impl<'a> Coalesced<'a> {
+    /// Whether something is deleted.
+    pub fn forgets(&self) -> bool {
+        self.tasks.iter().any(|(_, status)| status.is_none())
+            || self.jobs.iter().any(|(_, job)| job.is_none())
+            || self.workers.iter().any(|(_, worker)| worker.is_none())
+            || self.keys.iter().any(|(_, key)| key.is_none())
+    }
+
     pub fn of(records: &[&'a Record]) -> Coalesced<'a> {
         let mut added = FxHashMap::default();
         let mut jobs = FxHashMap::default();

@@ -1,10 +1,11 @@
 //! How records look on disk: a version byte, then a postcard body of the structs here, which mirror
 //! the core's. A field is only ever added by a new version with its own struct and conversion;
-//! versions that were released stay readable.
+//! versions that were released stay readable. Around that lies the seal (see [`seal`]).
 
 mod attempt;
 mod job;
 mod key;
+pub(crate) mod seal;
 mod status;
 mod task;
 mod worker;
@@ -17,7 +18,7 @@ pub(crate) trait Stored: Sized {
     /// The version that is written.
     const VERSION: u8;
 
-    /// Replaces what is in `out`.
+    /// Appends to what is in `out`.
     fn encode(&self, out: &mut Vec<u8>);
 
     /// `what` names the row in errors.
@@ -25,7 +26,6 @@ pub(crate) trait Stored: Sized {
 }
 
 fn write<T: Serialize>(value: &T, version: u8, out: &mut Vec<u8>) {
-    out.clear();
     out.push(version);
     postcard::to_io(value, out).expect("writing to memory does not fail");
 }

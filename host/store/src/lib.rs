@@ -7,8 +7,10 @@ pub mod memory;
 pub mod writer;
 mod coalesce;
 mod encoding;
+mod mending;
+mod parts;
 
 pub use memory::MemoryStore;
-pub use sqlite::SqliteStore;
-pub use store::{Store, StoreError};
+pub use sqlite::{Backup, Checked, Salvaged, SqliteStore, backup, check, salvage};
+pub use store::{SetAside, Store, StoreError};
 pub use writer::{Batch, FLUSH_PATIENCE, Health, StoreWriter};

@@ -1,18 +1,34 @@
 //! SQLite in WAL mode with `synchronous=FULL`: a commit that returned survives a power cut.
 //!
 //! The unchanging part of a task and its status lie in tables of their own, so that an update writes
-//! little. One process at a time: the lock is held as long as the store is open.
+//! little. Every row carries a checksum. One host at a time: a lock is held as long as the store is
+//! open, and each commit looks whether its term still is the last. Others may read meanwhile.
 
+mod lock;
+mod log;
 mod opening;
+mod reading;
+mod upgrade;
+mod check;
+mod backup;
+mod salvage;
+
+pub use backup::{Backup, backup};
+pub use check::{Checked, check};
+pub use salvage::{Salvaged, salvage};
 
 use crate::coalesce::{Coalesced, LastIds};
 use crate::encoding::Stored;
-use crate::store::{Store, StoreError};
-use pointsman_scheduler::record::{
-    JobRecord, KeyRecord, QueueRecord, Snapshot, TaskAdded, TaskStatus, WorkerRecord,
-};
-use pointsman_scheduler::{JobId, Record, TaskId, Term, WorkerId};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
+use crate::encoding::seal::{self, Key};
+use crate::mending::{inconsistencies, mend};
+use crate::parts::{BadRow, Parts};
+use crate::store::{SetAside, Store, StoreError};
+use lock::Lock;
+use opening::{SCHEMA_VERSION, damaged};
+use pointsman_scheduler::record::Snapshot;
+use pointsman_scheduler::{Record, Term};
+use reading::{Reader, meta_sum, queue_sum};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug)]
@@ -21,7 +37,22 @@ pub struct SqliteStore {
     path: PathBuf,
     term: Term,
     last: LastIds,
+    set_aside: Vec<SetAside>,
+    /// Something was deleted since the file was last looked at for free pages.
+    may_shrink: bool,
+    /// Pages were given back, in the log so far.
+    has_shrunk: bool,
+    /// After the connection: it is closed first.
+    _lock: Lock,
 }
+
+/// More rows that cannot be read are no single accident: then the file is refused whole.
+const MAX_SET_ASIDE: usize = 100;
+/// Free pages that are kept for what comes, at least, and as a part of all.
+const MIN_FREE_PAGES: u32 = 64;
+const FREE_PART: u32 = 16;
+/// Pages given back at once.
+const PAGES_AT_ONCE: u64 = 512;
 
 impl SqliteStore {
     /// Opens the database at `path`, or makes it where there is none.
@@ -30,128 +61,99 @@ impl SqliteStore {
     /// If another process has it open, if it is damaged, or if a newer build wrote it. The file is
     /// then left as it is.
     pub fn open(path: &Path) -> Result<SqliteStore, StoreError> {
-        let mut store = SqliteStore {
-            connection: opening::open(path)?,
+        let (connection, lock) = opening::open(path)?;
+        let reader = Reader { connection: &connection, path, version: SCHEMA_VERSION };
+        let term = Term(reader.meta("term")? as u64);
+        let last = reader.last_ids()?;
+        // Before anything is written to it.
+        reader.check_pages()?;
+        Ok(SqliteStore {
             path: path.to_owned(),
-            term: Term(0),
-            last: LastIds::default(),
-        };
-        store.read_meta()?;
-        Ok(store)
+            term,
+            last,
+            set_aside: Vec::new(),
+            // A host that ended may not have come to it.
+            may_shrink: true,
+            has_shrunk: false,
+            connection,
+            _lock: lock,
+        })
     }
 
-    fn read_meta(&mut self) -> Result<(), StoreError> {
-        let number = |name: &str| -> Result<i64, StoreError> {
-            self.connection
-                .query_row("SELECT value FROM meta WHERE name = ?", [name], |row| row.get(0))
-                .optional()
-                .map_err(|error| open_error(&self.path, &error))?
-                .ok_or_else(|| StoreError::Damaged {
-                    path: self.path.clone(),
-                    problem: format!("its {name} is missing"),
-                })
-        };
-        self.term = Term(number("term")? as u64);
-        self.last = LastIds {
-            job: number("last_job")? as u64,
-            task: number("last_task")? as u64,
-            worker: number("last_worker")? as u32,
-        };
-        Ok(())
+    fn reader(&self) -> Reader<'_> {
+        Reader { connection: &self.connection, path: &self.path, version: SCHEMA_VERSION }
     }
 
-    /// All rows of a table with an integer key.
-    fn rows<T: Stored>(
-        &self,
-        table: &str,
-        mut take: impl FnMut(i64, T) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let failed = |error: rusqlite::Error| open_error(&self.path, &error);
-        let sql = format!("SELECT id, body FROM {table} ORDER BY id");
-        let mut statement = self.connection.prepare(&sql).map_err(failed)?;
-        let mut rows = statement.query([]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            let id: i64 = row.get(0).map_err(failed)?;
-            let body = row.get_ref(1).and_then(|body| Ok(body.as_blob()?)).map_err(failed)?;
-            take(id, T::decode(body, || format!("{table} {id} in {}", self.path.display()))?)?;
+    /// Puts the bad rows aside, and what stands for them in their place; refuses what is more than
+    /// a few accidents.
+    fn mend(&mut self, parts: Parts) -> Result<Parts, StoreError> {
+        let told: Vec<String> = parts.bad.iter().take(3).map(describe).collect();
+        let (n_bad, told) = (parts.bad.len(), told.join("; "));
+        if n_bad > MAX_SET_ASIDE {
+            return Err(damaged(&self.path, format!("{n_bad} rows cannot be read: {told}; …")));
         }
-        Ok(())
-    }
-
-    fn load_tasks(&self) -> Result<Vec<(TaskAdded, TaskStatus)>, StoreError> {
-        let mut tasks: Vec<(TaskAdded, TaskStatus)> = Vec::new();
-        self.rows("task", |id, added: TaskAdded| {
-            let added = TaskAdded { id: TaskId(id as u64), ..added };
-            tasks.push((added, TaskStatus { next_attempt: 1, ..TaskStatus::default() }));
-            Ok(())
-        })?;
-        self.rows("task_status", |id, status: TaskStatus| {
-            let position = tasks.binary_search_by_key(&TaskId(id as u64), |(added, _)| added.id);
-            let position = position.map_err(|_| StoreError::Damaged {
-                path: self.path.clone(),
-                problem: format!("task {id} has a status but no specification"),
-            })?;
-            tasks[position].1 = status;
-            Ok(())
-        })?;
-        Ok(tasks)
-    }
-
-    fn load_queues(&self) -> rusqlite::Result<Vec<QueueRecord>> {
-        let mut statement =
-            self.connection.prepare("SELECT name, paused FROM queue ORDER BY name")?;
-        let rows = statement
-            .query_map([], |row| Ok(QueueRecord { name: row.get(0)?, paused: row.get(1)? }))?;
-        rows.collect()
-    }
-
-    fn load_keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        let mended = mend(parts);
+        if !mended.orphans.is_empty() {
+            let problem = format!("{told}; no job is known that it belongs to");
+            return Err(damaged(&self.path, problem));
+        }
+        if let Some(first) = inconsistencies(&mended.parts).first() {
+            return Err(damaged(&self.path, format!("{told}; and {first}")));
+        }
         let failed = |error: rusqlite::Error| open_error(&self.path, &error);
-        let mut statement =
-            self.connection.prepare("SELECT key, body FROM idempotency_key").map_err(failed)?;
-        let rows = statement
-            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))
+        let transaction = self.connection.transaction().map_err(failed)?;
+        put_aside(&transaction, &mended.set_aside)
+            .and_then(|()| {
+                let records: Vec<&Record> = mended.changed.iter().collect();
+                write_all(&transaction, &Coalesced::of(&records), self.last, self.last)
+            })
+            .and_then(|()| transaction.commit())
             .map_err(failed)?;
-        let mut keys = Vec::new();
-        for row in rows {
-            let (key, body) = row.map_err(failed)?;
-            let record = KeyRecord::decode(&body, || {
-                format!("idempotency key {key:?} in {}", self.path.display())
-            })?;
-            keys.push(KeyRecord { key, ..record });
+        for (row, outcome) in &mended.set_aside {
+            let (table, key, problem) = (row.table.name(), &row.key, &row.problem);
+            tracing::error!(table, %key, problem, outcome, "a record of the store was set aside");
         }
-        Ok(keys)
+        Ok(mended.parts)
     }
+}
+
+fn describe(row: &BadRow) -> String {
+    format!("{} {} cannot be read: {}", row.table.name(), row.key, row.problem)
+}
+
+fn put_aside(transaction: &Transaction, rows: &[(BadRow, String)]) -> rusqlite::Result<()> {
+    for (row, outcome) in rows {
+        let (table, key) = (row.table.name(), row.key.to_string());
+        transaction.execute(
+            "INSERT INTO set_aside (kind, key, problem, outcome, body) VALUES (?, ?, ?, ?, ?)",
+            params![table, key, row.problem, outcome, row.body],
+        )?;
+        match &row.key {
+            Key::Number(id) => {
+                transaction.execute(&format!("DELETE FROM {table} WHERE id = ?"), [id])?
+            }
+            Key::Text(text) => {
+                let column = if table == "queue" { "name" } else { "key" };
+                transaction.execute(&format!("DELETE FROM {table} WHERE {column} = ?"), [text])?
+            }
+        };
+    }
+    Ok(())
 }
 
 impl Store for SqliteStore {
     fn load(&mut self) -> Result<Snapshot, StoreError> {
-        let mut jobs = Vec::new();
-        self.rows("job", |id, job: JobRecord| {
-            jobs.push(JobRecord { id: JobId(id as u64), ..job });
-            Ok(())
-        })?;
-        let mut workers = Vec::new();
-        self.rows("worker", |id, worker: WorkerRecord| {
-            workers.push(WorkerRecord { id: WorkerId(id as u32), ..worker });
-            Ok(())
-        })?;
-        Ok(Snapshot {
-            jobs,
-            tasks: self.load_tasks()?,
-            workers,
-            queues: self.load_queues().map_err(|error| open_error(&self.path, &error))?,
-            keys: self.load_keys()?,
-            last_job: self.last.job,
-            last_task: self.last.task,
-            last_worker: self.last.worker,
-        })
+        let mut parts = self.reader().read()?;
+        if !parts.bad.is_empty() {
+            parts = self.mend(parts)?;
+        }
+        self.set_aside = self.reader().set_aside()?;
+        Ok(parts.into_snapshot())
     }
 
     fn begin_term(&mut self) -> Result<Term, StoreError> {
         let term = Term(self.term.0 + 1);
-        self.connection
-            .execute("UPDATE meta SET value = ? WHERE name = 'term'", [term.0 as i64])
+        put_meta(&self.connection, "term", term.0 as i64)
             .map_err(|error| open_error(&self.path, &error))?;
         self.term = term;
         Ok(term)
@@ -163,14 +165,79 @@ impl Store for SqliteStore {
         }
         let coalesced = Coalesced::of(records);
         let last = self.last.after(&coalesced);
-        let transaction =
-            self.connection.transaction().map_err(|error| write_error(&self.path, &error))?;
+        let failed = |error: rusqlite::Error| write_error(&self.path, &error);
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        // The lock keeps other hosts off. This holds even if somebody removed its file.
+        let current = stored_term(&transaction).map_err(failed)?;
+        if current != term {
+            return Err(StoreError::OldTerm { ours: term, current });
+        }
         write_all(&transaction, &coalesced, last, self.last)
             .and_then(|()| transaction.commit())
-            .map_err(|error| write_error(&self.path, &error))?;
+            .map_err(failed)?;
         self.last = last;
+        self.may_shrink |= coalesced.forgets();
         Ok(())
     }
+
+    fn set_aside(&self) -> Vec<SetAside> {
+        self.set_aside.clone()
+    }
+
+    fn tidy(&mut self) -> Result<bool, StoreError> {
+        if !self.may_shrink {
+            return Ok(false);
+        }
+        let failed = |error: rusqlite::Error| write_error(&self.path, &error);
+        let count = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, u32>(0));
+        let n_free = count("PRAGMA freelist_count").map_err(failed)?;
+        let n_pages = count("PRAGMA page_count").map_err(failed)?;
+        if n_free > MIN_FREE_PAGES.max(n_pages / FREE_PART) {
+            give_back_pages(&self.connection).map_err(failed)?;
+            if count("PRAGMA freelist_count").map_err(failed)? < n_free {
+                self.has_shrunk = true;
+                return Ok(true);
+            }
+        }
+        self.may_shrink = false;
+        if std::mem::take(&mut self.has_shrunk) {
+            // The file gets smaller when the log is copied into it, unless a reader is in the way.
+            let copied = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+            copied.map_err(failed)?;
+        }
+        Ok(false)
+    }
+}
+
+fn give_back_pages(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement =
+        connection.prepare_cached(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
+    // One page a step.
+    let mut steps = statement.query([])?;
+    while steps.next()?.is_some() {}
+    Ok(())
+}
+
+fn stored_term(connection: &Connection) -> rusqlite::Result<Term> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE name = 'term'")?;
+    statement.query_row([], |row| row.get::<_, i64>(0)).map(|term| Term(term as u64))
+}
+
+fn put_meta(connection: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO meta (name, value, sum) VALUES (?, ?, ?)")?
+        .execute(params![name, value, meta_sum(name, value)])?;
+    Ok(())
+}
+
+fn put_queue(connection: &Connection, name: &str, paused: bool) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO queue (name, paused, sum) VALUES (?, ?, ?)")?
+        .execute(params![name, paused, queue_sum(name, paused)])?;
+    Ok(())
 }
 
 fn write_all(
@@ -192,14 +259,12 @@ fn write_all(
     let workers = coalesced.workers.iter().map(|(id, worker)| (i64::from(id.0), *worker));
     write_rows(transaction, "worker", workers, &mut body)?;
     for queue in &coalesced.queues {
-        transaction
-            .prepare_cached("INSERT OR REPLACE INTO queue VALUES (?, ?)")?
-            .execute(params![queue.name, queue.paused])?;
+        put_queue(transaction, &queue.name, queue.paused)?;
     }
     for (key, record) in &coalesced.keys {
         match record {
             Some(record) => {
-                record.encode(&mut body);
+                seal::seal("idempotency_key", &Key::Text((*key).to_owned()), *record, &mut body);
                 transaction
                     .prepare_cached("INSERT OR REPLACE INTO idempotency_key VALUES (?, ?)")?
                     .execute(params![key, body])?;
@@ -217,9 +282,7 @@ fn write_all(
         ("last_worker", u64::from(last.worker), u64::from(known.worker)),
     ] {
         if value != before {
-            transaction
-                .prepare_cached("UPDATE meta SET value = ? WHERE name = ?")?
-                .execute(params![value as i64, name])?;
+            put_meta(transaction, name, value as i64)?;
         }
     }
     Ok(())
@@ -237,7 +300,7 @@ fn write_rows<'a, T: Stored + 'a>(
     for (id, record) in rows {
         match record {
             Some(record) => {
-                record.encode(body);
+                seal::seal(table, &Key::Number(id), record, body);
                 insert.execute(params![id, *body])?;
             }
             None => {
@@ -251,7 +314,9 @@ fn write_rows<'a, T: Stored + 'a>(
 fn open_error(path: &Path, error: &rusqlite::Error) -> StoreError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::InUse { path },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            StoreError::InUse { path, holder: "another process".to_owned() }
+        }
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             StoreError::Damaged { path, problem: error.to_string() }
         }

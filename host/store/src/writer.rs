@@ -5,7 +5,7 @@
 use crate::store::{Store, StoreError};
 use pointsman_scheduler::{Record, Term};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -140,7 +140,7 @@ fn run<T>(
     receiver: &Receiver<Batch<T>>,
     mut on_durable: impl FnMut(Vec<Batch<T>>),
 ) {
-    while let Ok(first) = receiver.recv() {
+    while let Some(first) = committer.next(receiver) {
         let mut n_records = first.records.len();
         let mut batches = vec![first];
         while n_records < MAX_RECORDS
@@ -160,6 +160,24 @@ fn run<T>(
 }
 
 impl Committer {
+    /// The next batch; tidies the store until there is one. None: there will be none.
+    fn next<T>(&mut self, receiver: &Receiver<Batch<T>>) -> Option<Batch<T>> {
+        loop {
+            match receiver.try_recv() {
+                Ok(batch) => return Some(batch),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => {}
+            }
+            let has_more = self.store.tidy().unwrap_or_else(|error| {
+                tracing::debug!(%error, "the store does not get smaller now");
+                false
+            });
+            if !has_more {
+                return receiver.recv().ok();
+            }
+        }
+    }
+
     /// Tries until it works. False: it did not, and the host ends.
     fn commit(&mut self, records: &[&Record]) -> bool {
         if records.is_empty() {
