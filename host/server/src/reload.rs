@@ -96,7 +96,7 @@ impl ConfigReloader {
         self.seen = Some(content);
     }
 
-    /// Somebody who writes is waited for without end: half of a file is no mistake.
+    /// Somebody who writes is waited for without end.
     fn miss(&mut self, why: Unread) {
         let error = ConfigError::of_file(&self.path, &why, why.remedy());
         let is_same =
@@ -107,7 +107,7 @@ impl ConfigReloader {
         };
         self.note(|status| status.waiting = Some(error.to_string()));
         let is_due = !is_told && since.elapsed() >= PATIENCE;
-        if is_due && matches!(why, Unread::BeingWritten) {
+        if is_due && why.is_half() {
             tracing::warn!("the configuration waits: {error}");
         } else if is_due {
             // Whatever comes then is looked at, also if it was there before.

@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime};
 pub enum Unread {
     #[error("another process has it open for writing")]
     BeingWritten,
+    #[error("changed just now, and the system does not tell whether it is being written")]
+    JustChanged,
     /// Truncated, to be written: nobody means that all settings go back to their defaults.
     #[error("is empty")]
     Empty,
@@ -25,10 +27,19 @@ pub enum Unread {
 }
 
 impl Unread {
+    /// It is about to be there: half of a file is no mistake.
+    pub fn is_half(&self) -> bool {
+        matches!(self, Unread::BeingWritten | Unread::JustChanged)
+    }
+
     pub fn remedy(&self) -> &'static str {
         match self {
             Unread::BeingWritten => "it is read once that closes it",
+            Unread::JustChanged => "it is read once it has not changed for a second",
             Unread::Empty => "write at least a comment to go back to all defaults",
+            Unread::Failed(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "allow the user of the host to read it"
+            }
             Unread::NoFile | Unread::Failed(_) => "put a configuration there; it is read at once",
         }
     }
@@ -58,13 +69,14 @@ pub fn read_settled(path: &Path) -> Result<Result<String, ConfigError>, Unread> 
     let _lease = match writers(&file) {
         Writers::Nobody(lease) => Some(lease),
         Writers::Unknown if !is_young(&file.metadata()?) => None,
-        Writers::Somebody | Writers::Unknown => return Err(Unread::BeingWritten),
+        Writers::Unknown => return Err(Unread::JustChanged),
+        Writers::Somebody => return Err(Unread::BeingWritten),
     };
     let before = file.metadata()?;
     let bytes = read_bounded(&file)?;
     // It matters where there is no lease.
     if stamp(&file.metadata()?) != stamp(&before) {
-        return Err(Unread::BeingWritten);
+        return Err(Unread::JustChanged);
     }
     if bytes.is_empty() {
         return Err(Unread::Empty);

@@ -144,7 +144,7 @@ fn no_value_out_of_range_is_taken() {
         "p.toml:2:12: heartbeat.interval: \"9ms\" is out of range; write a duration in quotes, like \"5s\", from 10ms to 1d",
     );
     let rest = "write a duration in quotes, like \"5m\", from 1s to 30d, or \"off\"";
-    for (value, flaw) in [("\"10ms\"", "\"10ms\" is out of range"), ("false", "is a boolean")] {
+    for (value, flaw) in [("\"10ms\"", "\"10ms\" is out of range"), ("false", "is true or false")] {
         check(
             &format!("[queues.a]\nreserve_after = {value}"),
             &format!("p.toml:2:17: queues.a.reserve_after: {flaw}; {rest}"),
@@ -199,7 +199,10 @@ fn all_mistakes_are_told_at_once_and_nothing_follows_from_them() {
 fn text_that_is_no_toml_is_refused_with_its_place() {
     for (text, place) in [
         ("[retry\n", "p.toml:1:7: "),
-        ("[retry]\nmax_retries = 1\nmax_retries = 2", "p.toml:3:1: max_retries: duplicate key; it is there twice; keep one"),
+        (
+            "[retry]\nmax_retries = 1\nmax_retries = 2",
+            "p.toml:3:1: max_retries: duplicate key; it is there twice; keep one",
+        ),
         ("[retry]\n[server]\n[retry]\n", "p.toml:3:"),
         ("[retry]\nmax_retries = ", "p.toml:2:15: "),
         ("# größer\nä = \"", "p.toml:2:1: "),
