@@ -3,7 +3,13 @@
 //! one seed. What must hold is checked at every step; when the faults end, everything has to come to
 //! its end.
 
-mod profile;
+pub mod invariant;
+pub mod kind;
+pub mod profile;
+pub mod plan;
+pub mod history;
+pub mod shrink;
+
 mod sabotage;
 mod agenda;
 mod world;
@@ -16,6 +22,10 @@ mod script;
 mod client;
 mod checker;
 
+pub use history::History;
+pub use invariant::{Broken, Invariant};
+pub use kind::{FaultKind, Strikes};
+pub use plan::Plan;
 pub use profile::Profile;
 pub use sabotage::Sabotage;
 
@@ -26,34 +36,46 @@ use world::World;
 
 #[derive(Debug, Clone)]
 pub struct FaultOptions {
-    pub seed: u64,
-    pub profile: Profile,
+    pub plan: Plan,
     /// Ends without a verdict about the end after this many.
     pub max_steps: u64,
     pub sabotage: Option<Sabotage>,
 }
 
+impl FaultOptions {
+    pub fn new(plan: Plan) -> FaultOptions {
+        FaultOptions { plan, max_steps: 10_000_000, sabotage: None }
+    }
+}
+
 /// A run in which everything held.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FaultReport {
     pub n_steps: u64,
-    /// Of everything that the scheduler wanted done: equal for equal seeds.
+    /// Of everything that the scheduler wanted done: equal for equal plans.
     pub fingerprint: u64,
     pub n_attempts: usize,
     /// Workers given up.
     pub n_lost: u64,
     pub states: BTreeMap<TaskState, usize>,
+    pub strikes: Strikes,
+    pub history: History,
 }
 
 /// A run in which something did not hold.
 #[derive(Debug, Clone)]
 pub struct Violation {
-    pub seed: u64,
-    pub profile: &'static str,
+    pub plan: Plan,
     pub step: u64,
-    pub violations: Vec<String>,
+    pub broken: Vec<Broken>,
     /// The last things that happened.
     pub tail: Vec<String>,
+}
+
+impl Violation {
+    pub fn breaks(&self, invariant: Invariant) -> bool {
+        self.broken.iter().any(|it| it.invariant == invariant)
+    }
 }
 
 impl fmt::Display for Violation {
@@ -61,11 +83,11 @@ impl fmt::Display for Violation {
         for line in &self.tail {
             writeln!(f, "  {line}")?;
         }
-        for violation in &self.violations {
-            writeln!(f, "VIOLATED: {violation}")?;
+        for broken in &self.broken {
+            writeln!(f, "VIOLATED: {broken}")?;
         }
-        let Violation { seed, profile, step, .. } = self;
-        write!(f, "again: --seed {seed} --profile {profile}, at step {step}")
+        let Violation { plan: Plan { seed, name, .. }, step, .. } = self;
+        write!(f, "at step {step} of the world with seed {seed} of {name}")
     }
 }
 
@@ -74,23 +96,45 @@ impl fmt::Display for Violation {
 /// # Errors
 /// What did not hold, with what led to it.
 pub fn run(options: &FaultOptions) -> Result<FaultReport, Box<Violation>> {
-    let mut world = World::new(options.seed, options.profile.clone(), options.sabotage);
+    let mut world = World::new(options.plan.clone(), options.sabotage);
     world.play(options.max_steps);
-    let World { checker, tail, n_steps, .. } = world;
-    if checker.violations.is_empty() {
+    let World { agenda, checker, tail, n_steps, .. } = world;
+    if checker.broken.is_empty() {
         return Ok(FaultReport {
             n_steps,
             fingerprint: checker.trace.hash(),
             n_attempts: checker.n_ran(),
             n_lost: checker.n_lost,
             states: checker.counts(),
+            strikes: agenda.strikes,
+            history: checker.history,
         });
     }
     Err(Box::new(Violation {
-        seed: options.seed,
-        profile: options.profile.name,
+        plan: options.plan.clone(),
         step: n_steps,
-        violations: checker.violations,
+        broken: checker.broken,
         tail: tail.into(),
+    }))
+}
+
+/// Plays one world twice: it has to be the same one.
+///
+/// # Errors
+/// What did not hold, or that the second run differs from the first.
+pub fn run_twice(options: &FaultOptions) -> Result<FaultReport, Box<Violation>> {
+    let (first, second) = (run(options)?, run(options)?);
+    if first == second {
+        return Ok(first);
+    }
+    let text = format!(
+        "{} steps with fingerprint {:016x}, then {} steps with fingerprint {:016x}",
+        first.n_steps, first.fingerprint, second.n_steps, second.fingerprint
+    );
+    Err(Box::new(Violation {
+        plan: options.plan.clone(),
+        step: second.n_steps,
+        broken: vec![Broken { invariant: Invariant::EqualSeedsPlayAlike, text }],
+        tail: Vec::new(),
     }))
 }

@@ -1,36 +1,63 @@
-//! `cargo xtask sim [--seeds N | --seed S] [--profile NAME] [--steps N]`: worlds in which things go wrong,
-//! by seed. Exits with 1 at the first one in which something does not hold, and says how to see it again.
+//! `cargo xtask sim`: worlds in which things go wrong, by seed or by script. Exits with 1 at the first one
+//! in which something does not hold, and prints a script of a small world in which the same does not.
 
-use pointsman_simulator::faults::{FaultOptions, FaultReport, Profile, run};
+use pointsman_simulator::faults::shrink::{Shrunk, shrink};
+use pointsman_simulator::faults::{
+    FaultOptions, FaultReport, Invariant, Plan, Profile, Strikes, Violation, run, run_twice,
+};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-const USAGE: &str = "usage: cargo xtask sim [--seeds N | --seed S] [--profile NAME] [--steps N]";
+const USAGE: &str = "\
+usage: cargo xtask sim [--seeds N | --seed S] [--profile NAME] [--steps N] [--twice] [--shrink SECONDS]
+       cargo xtask sim --script FILE [--steps N] [--twice] [--shrink SECONDS]";
 
 struct Args {
     seeds: std::ops::RangeInclusive<u64>,
     profiles: Vec<Profile>,
+    script: Option<Plan>,
     max_steps: u64,
+    plays_twice: bool,
+    shrinks_for: Duration,
 }
 
 fn read(args: &[String]) -> Result<Args, String> {
-    let (mut seeds, mut profiles, mut max_steps) = (1..=100, Profile::EACH.to_vec(), 10_000_000);
-    for pair in args.chunks(2) {
-        let [name, value] = pair else { return Err(format!("{} needs a value", pair[0])) };
+    let mut read = Args {
+        seeds: 1..=100,
+        profiles: Profile::EACH.to_vec(),
+        script: None,
+        max_steps: 10_000_000,
+        plays_twice: false,
+        shrinks_for: Duration::from_secs(60),
+    };
+    let mut args = args.iter();
+    while let Some(name) = args.next() {
+        if name == "--twice" {
+            read.plays_twice = true;
+            continue;
+        }
+        let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
         let number = || value.parse::<u64>().map_err(|_| format!("{name} takes a whole number"));
         match name.as_str() {
-            "--seeds" => seeds = 1..=number()?,
-            "--seed" => seeds = number()?..=number()?,
-            "--steps" => max_steps = number()?,
+            "--seeds" => read.seeds = 1..=number()?,
+            "--seed" => read.seeds = number()?..=number()?,
+            "--steps" => read.max_steps = number()?,
+            "--shrink" => read.shrinks_for = Duration::from_secs(number()?),
             "--profile" => {
                 let known = Profile::EACH.map(|profile| profile.name).join(", ");
                 let profile = Profile::find(value);
-                profiles = vec![profile.ok_or(format!("profiles are {known}; not {value:?}"))?];
+                read.profiles =
+                    vec![profile.ok_or(format!("profiles are {known}; not {value:?}"))?];
+            }
+            "--script" => {
+                let text =
+                    std::fs::read_to_string(value).map_err(|why| format!("{value}: {why}"))?;
+                read.script = Some(text.parse::<Plan>().map_err(|why| format!("{value}: {why}"))?);
             }
             _ => return Err(format!("{name} is unknown")),
         }
     }
-    Ok(Args { seeds, profiles, max_steps })
+    Ok(read)
 }
 
 fn main() -> ExitCode {
@@ -42,23 +69,50 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    for profile in &args.profiles {
+    let groups: Vec<(String, Vec<Plan>)> = match &args.script {
+        Some(plan) => vec![(plan.name.clone(), vec![plan.clone()])],
+        None => {
+            let plans = |profile: &Profile| {
+                let drawn = args.seeds.clone().map(|seed| Plan::draw(seed, profile));
+                (profile.name.to_owned(), drawn.collect())
+            };
+            args.profiles.iter().map(plans).collect()
+        }
+    };
+    for (name, plans) in groups {
         let mut tally = Tally::default();
-        for seed in args.seeds.clone() {
-            let profile = profile.clone();
-            let options = FaultOptions { seed, profile, max_steps: args.max_steps, sabotage: None };
+        for plan in plans {
+            let options = FaultOptions { max_steps: args.max_steps, ..FaultOptions::new(plan) };
             let began = Instant::now();
-            match run(&options) {
+            let played = if args.plays_twice { run_twice(&options) } else { run(&options) };
+            match played {
                 Ok(report) => tally.add(&report, began.elapsed()),
                 Err(violation) => {
-                    println!("{violation}");
+                    explain(&options, &violation, args.shrinks_for);
                     return ExitCode::FAILURE;
                 }
             }
         }
-        println!("{:<9} {tally}", profile.name);
+        println!("{name:<9} {tally}\n{:<9} struck: {}", "", tally.strikes);
     }
     ExitCode::SUCCESS
+}
+
+/// What did not hold, and a small world in which the same does not.
+fn explain(options: &FaultOptions, violation: &Violation, shrinks_for: Duration) {
+    println!("{violation}");
+    let Plan { seed, name, .. } = &options.plan;
+    println!("again: cargo xtask sim --seed {seed} --profile {name}");
+    if violation.breaks(Invariant::EqualSeedsPlayAlike) || shrinks_for.is_zero() {
+        return;
+    }
+    let Shrunk { violation: small, n_runs, is_minimal } = shrink(options, violation, shrinks_for);
+    let how = if is_minimal { "nothing more can go" } else { "the time was up" };
+    println!("\nsmaller, after {n_runs} worlds ({how}); again: cargo xtask sim --script FILE\n");
+    for broken in &small.broken {
+        println!("# VIOLATED: {broken}");
+    }
+    print!("{}", small.plan);
 }
 
 #[derive(Default)]
@@ -69,6 +123,7 @@ struct Tally {
     n_tasks: u64,
     n_lost: u64,
     took: Duration,
+    strikes: Strikes,
 }
 
 impl Tally {
@@ -79,12 +134,13 @@ impl Tally {
         self.n_tasks += report.states.values().sum::<usize>() as u64;
         self.n_lost += report.n_lost;
         self.took += took;
+        self.strikes.merge(&report.strikes);
     }
 }
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Tally { n_worlds, n_steps, n_attempts, n_tasks, n_lost, took } = self;
+        let Tally { n_worlds, n_steps, n_attempts, n_tasks, n_lost, took, strikes: _ } = self;
         let per_s = *n_steps as f64 / took.as_secs_f64();
         write!(
             f,

@@ -141,7 +141,7 @@ struct Planted {
     bug: fn(&mut Scheduler),
 }
 
-const PLANTED: [Planted; 16] = [
+const PLANTED: [Planted; 15] = [
     Planted {
         check: "check_current_attempts",
         tells: "is held by 0 workers",
@@ -197,15 +197,6 @@ const PLANTED: [Planted; 16] = [
         check: "check_places",
         tells: "is Pending and kept Nowhere",
         bug: |it| it.task_mut(QUEUED).place = Place::Nowhere,
-    },
-    Planted {
-        check: "check_places",
-        tells: "its reason missing or too many",
-        bug: |it| {
-            let class = it.task(QUEUED).ranked.expect("it is queued").class;
-            let class = it.queues.class_mut(class);
-            (class.candidate, class.reason) = (None, None);
-        },
     },
     Planted {
         check: "check_places",

@@ -3,7 +3,9 @@
 use super::client::ClientDue;
 use super::disaster::Disaster;
 use super::host::{HostDue, Request};
-use super::profile::Profile;
+use super::kind::{FaultKind, Strikes};
+use super::plan::{Plan, Rates};
+use super::sabotage::Sabotage;
 use super::worker::{Answered, WorkerDue};
 use pointsman_scheduler::{Answer, Time};
 use std::cmp::Reverse;
@@ -79,20 +81,23 @@ pub(super) struct Agenda {
     pub rng: fastrand::Rng,
     entries: BinaryHeap<Reverse<Entry>>,
     n_entries: u64,
-    pub loss: f64,
-    pub duplication: f64,
+    pub rates: Rates,
+    pub strikes: Strikes,
     pub cuts: BTreeMap<usize, Cut>,
 }
 
 impl Agenda {
-    pub fn new(seed: u64, profile: &Profile) -> Agenda {
+    pub fn new(plan: &Plan, sabotage: Option<Sabotage>) -> Agenda {
         Agenda {
             now: Time::ZERO,
-            rng: fastrand::Rng::with_seed(seed),
+            rng: match sabotage {
+                Some(Sabotage::ChanceDecides) => fastrand::Rng::new(),
+                _ => fastrand::Rng::with_seed(plan.seed),
+            },
             entries: BinaryHeap::new(),
             n_entries: 0,
-            loss: profile.loss,
-            duplication: profile.duplication,
+            rates: plan.rates,
+            strikes: Strikes::default(),
             cuts: BTreeMap::new(),
         }
     }
@@ -131,18 +136,31 @@ impl Agenda {
 
     /// Mostly below a millisecond, sometimes seconds.
     fn transit(&mut self) -> Duration {
-        let slow = self.loss > 0.0 && self.chance(0.01);
-        let mean = if slow { Duration::from_secs(2) } else { Duration::from_micros(300) };
+        let is_slow = self.strikes_now(FaultKind::Delay, self.rates.delay);
+        let mean = if is_slow { Duration::from_secs(2) } else { Duration::from_micros(300) };
         self.around(mean)
+    }
+
+    /// True, and counted, with this probability.
+    fn strikes_now(&mut self, kind: FaultKind, probability: f64) -> bool {
+        let strikes = self.chance(probability);
+        if strikes {
+            self.strikes.add(kind);
+        }
+        strikes
+    }
+
+    fn is_lost(&mut self) -> bool {
+        self.strikes_now(FaultKind::Loss, self.rates.loss)
     }
 
     /// Sends a worker's request; it may be lost, late, or arrive twice.
     pub fn send_to_host(&mut self, worker: Option<usize>, request: Request) {
         let is_cut = worker.and_then(|it| self.cuts.get(&it)).is_some_and(|cut| cut.to_host);
-        if is_cut || self.chance(self.loss) {
+        if is_cut || self.is_lost() {
             return;
         }
-        if self.chance(self.duplication) {
+        if self.strikes_now(FaultKind::Duplication, self.rates.duplication) {
             let wait = self.transit();
             self.after(wait, What::ToHost(Box::new(request.clone())));
         }
@@ -152,7 +170,7 @@ impl Agenda {
 
     pub fn send_to_worker(&mut self, worker: usize, life: u64, call: u64, answer: Answered) {
         let is_cut = self.cuts.get(&worker).is_some_and(|cut| cut.to_worker);
-        if is_cut || self.chance(self.loss) {
+        if is_cut || self.is_lost() {
             return;
         }
         let wait = self.transit();
@@ -160,7 +178,7 @@ impl Agenda {
     }
 
     pub fn send_to_client(&mut self, operation: usize, answer: Option<Answer>) {
-        if self.chance(self.loss) {
+        if self.is_lost() {
             return;
         }
         let wait = self.transit();

@@ -1,95 +1,139 @@
-//! What must hold however much goes wrong, checked at every step and at rest. It sees what is durable,
-//! what workers run and what clients are told, and believes nobody.
+//! What must hold however much goes wrong, checked at every step and at rest. It sees what the host is
+//! told and wants done, what is durable, what workers run and what clients are told, and believes
+//! nobody.
 
+mod aside;
+mod durable;
+mod status;
+
+use super::history::{History, Run};
+use super::invariant::{Broken, Invariant};
+use super::plan::{JobPlan, Plan, WorkerPlan};
+use super::sabotage::Sabotage;
+use super::worker::worker_name;
 use crate::trace::Trace;
-use pointsman_scheduler::record::{Attempt, Outcome, TaskAdded, TaskState, TaskStatus};
+use aside::Aside;
+use durable::Durable;
+use pointsman_scheduler::explain::Reason;
+use pointsman_scheduler::record::{Attempt, JobRecord, TaskState, WorkerRecord};
 use pointsman_scheduler::spec::{JobSpec, OnDisconnect};
-use pointsman_scheduler::{Answer, JobId, Record, Scheduler, TaskId, Time};
-use pointsman_worker::AttemptKey;
+use pointsman_scheduler::{Answer, AttemptRef, JobId, Scheduler, TaskId, Term, Time, WorkerId};
+use pointsman_worker::{AttemptKey, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 pub(super) struct Checker {
+    /// The true time.
+    pub now: Time,
     pub trace: Trace,
+    pub history: History,
+    plan: Vec<JobPlan>,
+    capacities: BTreeMap<String, WorkerPlan>,
     durable: BTreeMap<TaskId, Durable>,
+    by_place: BTreeMap<(usize, usize), TaskId>,
+    dependents: BTreeMap<TaskId, Vec<TaskId>>,
+    jobs: BTreeMap<JobId, JobRecord>,
+    workers: BTreeMap<WorkerId, WorkerRecord>,
+    /// What the batch in hand changed.
+    touched: BTreeSet<TaskId>,
+    touched_jobs: BTreeSet<JobId>,
     acknowledged: BTreeSet<TaskId>,
     /// Scripts that run now; true: its worker was frozen meanwhile, and could not end it.
     running: BTreeMap<AttemptKey, bool>,
     ran: BTreeSet<AttemptKey>,
+    /// How scripts ended by themselves.
+    ends: BTreeMap<AttemptKey, Outcome>,
+    newest_term: Term,
+    aside: Aside,
     n_checks: u64,
     pub n_lost: u64,
-    pub violations: Vec<String>,
-}
-
-struct Durable {
-    added: TaskAdded,
-    status: TaskStatus,
-    /// Each state it ever was in, by number.
-    was: [bool; TaskState::ALL.len()],
+    pub broken: Vec<Broken>,
 }
 
 /// The whole state is walked at every so many rounds.
 const CHECK_EVERY: u64 = 16;
 
 impl Checker {
-    pub fn new() -> Checker {
+    pub fn new(plan: &Plan) -> Checker {
+        let named = |(index, it): (usize, &WorkerPlan)| (worker_name(index), it.clone());
         Checker {
+            now: Time::ZERO,
             trace: Trace::new(),
+            history: History::default(),
+            plan: plan.jobs.clone(),
+            capacities: plan.workers.iter().enumerate().map(named).collect(),
             durable: BTreeMap::new(),
+            by_place: BTreeMap::new(),
+            dependents: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            touched_jobs: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
             running: BTreeMap::new(),
             ran: BTreeSet::new(),
+            ends: BTreeMap::new(),
+            newest_term: Term(0),
+            aside: Aside::default(),
             n_checks: 0,
             n_lost: 0,
-            violations: Vec::new(),
+            broken: Vec::new(),
         }
     }
 
-    pub fn complain(&mut self, violation: String) {
-        self.violations.push(violation);
+    pub fn complain(&mut self, invariant: Invariant, text: String) {
+        self.broken.push(Broken { invariant, text });
     }
 
     pub fn n_ran(&self) -> usize {
         self.ran.len()
     }
 
-    pub fn note_lost(&mut self) {
-        self.n_lost += 1;
+    fn ms(&self) -> u64 {
+        self.now.0 / 1_000_000
     }
 
-    pub fn check_state(&mut self, scheduler: &Scheduler) {
+    pub fn check_state(&mut self, scheduler: &Scheduler, sabotage: Option<Sabotage>) {
         self.n_checks += 1;
-        if self.n_checks.is_multiple_of(CHECK_EVERY) {
-            self.violations.extend(scheduler.check_invariants());
+        if !self.n_checks.is_multiple_of(CHECK_EVERY) {
+            return;
+        }
+        for text in scheduler.check_invariants() {
+            self.complain(Invariant::StateAgrees, text);
+        }
+        let hides = sabotage == Some(Sabotage::WaitsLoseTheirReason);
+        let is_hidden = |reason: &Reason| hides && matches!(reason, Reason::Backoff { .. });
+        let states = self.aside.states.clone();
+        for (id, state) in states {
+            // What it is about is compared with what was submitted.
+            if !self.durable.contains_key(&id) {
+                continue;
+            }
+            let reason = scheduler.reason(id).filter(|it| !is_hidden(it));
+            let is_right = match &reason {
+                None => state != TaskState::Pending,
+                Some(Reason::Dependencies { left }) => *left as usize == self.n_left(id),
+                Some(Reason::Paused) => self.aside.is_paused,
+                Some(_) => state == TaskState::Pending && self.n_left(id) == 0,
+            };
+            if !is_right {
+                let text = format!("{id} is {state:?} and waits for {reason:?}");
+                self.complain(Invariant::WaitsHaveReasons, text);
+            }
         }
     }
 
-    pub fn note_durable(&mut self, record: &Record) {
-        match record {
-            Record::TaskAdded(added) => {
-                let status = TaskStatus { next_attempt: 1, ..TaskStatus::default() };
-                let durable = Durable { added: added.clone(), status, was: Default::default() };
-                if self.durable.insert(added.id, durable).is_some() {
-                    self.complain(format!("{} was given twice", added.id));
-                }
-            }
-            Record::Task(id, status) => match self.durable.get_mut(id) {
-                None => self.complain(format!("{id} has a state and was never added")),
-                Some(durable) => {
-                    let found = differences(*id, &durable.status, status);
-                    durable.status = status.clone();
-                    durable.was[status.state as usize] = true;
-                    self.violations.extend(found);
-                }
-            },
-            Record::Job(_)
-            | Record::Worker(_)
-            | Record::WorkerForgotten(_)
-            | Record::Queue(_)
-            | Record::Key(_)
-            | Record::KeyForgotten(_) => {}
-            Record::TaskForgotten(id) => self.complain(format!("{id} was forgotten")),
-            Record::JobForgotten(id) => self.complain(format!("{id} was forgotten")),
-        }
+    /// Of what the task waits for as it was submitted, so many have not succeeded as the host holds it.
+    fn n_left(&self, id: TaskId) -> usize {
+        let place = self.durable.get(&id).map(|it| it.place);
+        let task = place.and_then(|(job, task)| Some((job, self.plan.get(job)?.tasks.get(task)?)));
+        let Some((job, task)) = task else { return 0 };
+        let is_left = |index: &&usize| {
+            let dependency = self.by_place.get(&(job, **index));
+            let state = dependency.and_then(|it| self.aside.states.get(it));
+            state != Some(&TaskState::Succeeded)
+        };
+        task.dependencies.iter().filter(is_left).count()
     }
 
     /// A client is going to be told.
@@ -98,7 +142,8 @@ impl Checker {
             Answer::Submitted { tasks, .. } => {
                 for task in tasks {
                     if !self.durable.contains_key(task) {
-                        self.complain(format!("{task} was acknowledged and is not durable"));
+                        let text = format!("{task} was acknowledged and is not durable");
+                        self.complain(Invariant::DurableBeforeVisible, text);
                     }
                     self.acknowledged.insert(*task);
                 }
@@ -107,7 +152,12 @@ impl Checker {
                 let Some(task) = about else { return };
                 let was = self.durable.get(&task).is_some_and(|it| it.was[*state as usize]);
                 if !was {
-                    self.complain(format!("{task} was said to be {state:?} and never was"));
+                    let invariant = match state {
+                        TaskState::Cancelled => Invariant::CancelledStaysCancelled,
+                        _ => Invariant::DurableBeforeVisible,
+                    };
+                    let text = format!("{task} was said to be {state:?} and never was");
+                    self.complain(invariant, text);
                 }
             }
             _ => {}
@@ -122,37 +172,49 @@ impl Checker {
                 .get(task)
                 .is_some_and(|it| it.added.job == job && it.added.spec.name == wanted.name);
             if !is_it {
-                self.complain(format!("{task} of {job} is not what was submitted"));
+                let text = format!("{task} of {job} is not what was submitted");
+                self.complain(Invariant::SubmissionsAreKept, text);
             }
         }
         if tasks.len() != spec.tasks.len() {
-            self.complain(format!("{job} has {} tasks of {}", tasks.len(), spec.tasks.len()));
+            let text = format!("{job} has {} tasks of {}", tasks.len(), spec.tasks.len());
+            self.complain(Invariant::SubmissionsAreKept, text);
         }
     }
 
-    /// A worker begins to run an attempt.
-    pub fn note_run(&mut self, key: AttemptKey, worker: &str, now: Time) {
-        let at = now.0 / 1_000_000;
-        let id = TaskId(key.task);
-        let Some(durable) = self.durable.get(&id) else {
-            self.complain(format!("{worker} runs {key} at {at} ms, whose task is not durable"));
+    /// A worker begins to run an attempt. `has_just_slept`: it cannot know that its lease is over.
+    pub fn note_run(&mut self, key: AttemptKey, worker: &str, has_just_slept: bool) {
+        let at = self.ms();
+        let Some(durable) = self.durable.get(&TaskId(key.task)) else {
+            let text = format!("{worker} runs {key} at {at} ms, whose task is not durable");
+            self.complain(Invariant::DurableBeforeVisible, text);
             return;
         };
-        let is_it = |it: &Attempt| it.number == key.number && it.term.0 == key.term;
-        let is_durable = durable.status.attempts.iter().any(is_it);
-        let must_not_overlap = durable.added.spec.on_disconnect == OnDisconnect::Stop;
-        if !is_durable {
-            self.complain(format!("{worker} runs {key} at {at} ms, which is not durable"));
+        let is_it = |it: &&Attempt| it.number == key.number && it.term.0 == key.term;
+        let attempt = durable.status.attempts.iter().find(is_it);
+        let recorded = attempt.and_then(|it| self.workers.get(&it.worker));
+        let is_elsewhere = recorded.is_some_and(|it| it.name != worker);
+        let must_not_overlap =
+            durable.added.spec.on_disconnect == OnDisconnect::Stop && !has_just_slept;
+        let (job, task) = durable.place;
+        let (attempt, worker) = (attempt.map(|it| it.number), worker.to_owned());
+        let run = Run { job, task, attempt: key.number, worker, from_ms: at, to_ms: None };
+        let worker = run.worker.clone();
+        self.history.runs.push(run);
+        if attempt.is_none() {
+            let text = format!("{worker} runs {key} at {at} ms, which is not durable");
+            self.complain(Invariant::DurableBeforeVisible, text);
         }
-        if !self.ran.insert(key) {
-            self.complain(format!("{worker} runs {key} again at {at} ms"));
+        if is_elsewhere || !self.ran.insert(key) {
+            let text = format!("{worker} runs {key} at {at} ms, which is another's or ran before");
+            self.complain(Invariant::AttemptsRunOnceWhereRecorded, text);
         }
         let other = self.running.iter().find(|(it, frozen)| it.task == key.task && !**frozen);
         if let Some((other, _)) = other
             && must_not_overlap
         {
             let text = format!("{worker} runs {key} at {at} ms beside {other}, which must not be");
-            self.complain(text);
+            self.complain(Invariant::StopOnDisconnectNeverOverlaps, text);
         }
         self.running.insert(key, false);
     }
@@ -161,8 +223,30 @@ impl Checker {
         self.running.insert(key, true);
     }
 
-    pub fn note_ended(&mut self, key: AttemptKey) {
+    /// Its worker died.
+    pub fn note_gone(&mut self, key: AttemptKey) {
         self.running.remove(&key);
+        let at = self.ms();
+        let place = self.durable.get(&TaskId(key.task)).map(|it| it.place);
+        let is_it = |run: &&mut Run| {
+            Some((run.job, run.task)) == place && run.attempt == key.number && run.to_ms.is_none()
+        };
+        self.history.runs.iter_mut().rev().filter(is_it).for_each(|run| run.to_ms = Some(at));
+    }
+
+    pub fn note_ended(
+        &mut self,
+        key: AttemptKey,
+        outcome: &Outcome,
+        ran: Option<Duration>,
+        timeout: Option<Duration>,
+    ) {
+        self.note_gone(key);
+        self.ends.insert(key, outcome.clone());
+        if *outcome == Outcome::Timeout && ran < timeout {
+            let text = format!("{key} timed out after {ran:?} of {timeout:?}");
+            self.complain(Invariant::TimeoutsCountFromTheStart, text);
+        }
     }
 
     /// Tasks that have not ended, of those that clients know of.
@@ -173,18 +257,23 @@ impl Checker {
     }
 
     /// What is wrong at rest.
-    pub fn unrest(&self) -> Vec<String> {
+    pub fn check_rest(&mut self) {
         let mut found = Vec::new();
         for (id, task) in &self.durable {
             let open = task.status.attempts.iter().find(|attempt| attempt.outcome.is_none());
             if let Some(attempt) = open {
-                found.push(format!("attempt {} of {id} has no outcome", attempt.number));
-            }
-            if task.status.state != TaskState::Succeeded && task.status.end_reason.is_none() {
-                found.push(format!("{id} is {:?} for no reason", task.status.state));
+                let text = format!("attempt {} of {id} has no outcome", attempt.number);
+                found.push((Invariant::AttemptsAreNumbered, text));
             }
         }
-        found
+        for (id, job) in &self.jobs {
+            let n_tasks = self.durable.values().filter(|task| task.added.job == *id).count();
+            if n_tasks != job.n_tasks as usize || job.ended.is_none() {
+                let text = format!("{id} has {n_tasks} tasks at rest and is {job:?}");
+                found.push((Invariant::JobsAddUp, text));
+            }
+        }
+        found.into_iter().for_each(|(invariant, text)| self.complain(invariant, text));
     }
 
     pub fn counts(&self) -> BTreeMap<TaskState, usize> {
@@ -194,38 +283,14 @@ impl Checker {
         }
         counts
     }
-}
 
-/// What of the change from one durable state to the next must not be.
-fn differences(id: TaskId, old: &TaskStatus, new: &TaskStatus) -> Vec<String> {
-    use TaskState::{Assigned, Cancelled, Failed, Pending, Running, Skipped, Succeeded};
-    let mut found = Vec::new();
-    let is_allowed = match (old.state, new.state) {
-        (from, to) if from == to => true,
-        (Pending, Assigned | Cancelled | Skipped)
-        | (Assigned, Running | Succeeded | Failed | Cancelled | Pending)
-        | (Running, Succeeded | Failed | Cancelled | Pending)
-        | (Failed | Skipped | Cancelled, Pending) => true,
-        (
-            Pending | Assigned | Running | Succeeded | Failed | Skipped | Cancelled,
-            Pending | Assigned | Running | Succeeded | Failed | Skipped | Cancelled,
-        ) => false,
-    };
-    if !is_allowed {
-        found.push(format!("{id} went from {:?} to {:?}", old.state, new.state));
+    pub fn worker_named(&self, name: &str) -> Option<WorkerId> {
+        self.workers.values().find(|worker| worker.name == name).map(|worker| worker.id)
     }
-    if new.next_attempt < old.next_attempt {
-        found.push(format!("{id} counts attempts backwards"));
+
+    /// The durable one, and on which worker.
+    pub fn current_attempt(&self, task: TaskId) -> Option<(WorkerId, AttemptRef)> {
+        let attempt = self.durable.get(&task)?.status.current()?;
+        Some((attempt.worker, attempt.reference(task)))
     }
-    for before in old.attempts.iter().filter(|attempt| attempt.outcome.is_some()) {
-        let now = new.attempts.iter().find(|it| it.number == before.number);
-        if now.is_some_and(|now| now.outcome != before.outcome) {
-            found.push(format!("attempt {} of {id} has two outcomes", before.number));
-        }
-    }
-    let succeeded = |attempt: &&Attempt| attempt.outcome == Some(Outcome::Succeeded);
-    if new.attempts.iter().filter(succeeded).count() > 1 {
-        found.push(format!("{id} succeeded twice"));
-    }
-    found
 }

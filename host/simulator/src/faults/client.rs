@@ -3,19 +3,23 @@
 use super::agenda::{Agenda, What};
 use super::checker::Checker;
 use super::host::{Body, Request, Sender};
-use super::profile::Profile;
+use super::invariant::Invariant;
+use super::plan::{JobPlan, Plan, TaskPlan, Wish, WorkerPlan};
 use super::script::Script;
+use super::worker::worker_name;
 use pointsman_scheduler::event::Key;
 use pointsman_scheduler::resources::Request as Amounts;
 use pointsman_scheduler::spec::{DEFAULT, JobSpec, OnDisconnect, TaskSpec};
 use pointsman_scheduler::{Answer, Event, JobId, RequestId, TaskId, Time, WorkerId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ClientDue {
-    Submit,
-    Meddle,
+    /// Jobs and wishes by their place in the plan.
+    Submit(usize),
+    Ask(usize),
     /// No answer came.
     Again(usize),
     /// Everything paused or set aside is taken up again.
@@ -23,67 +27,66 @@ pub(super) enum ClientDue {
 }
 
 pub(super) struct Client {
+    /// Of the plan; behind them the one that is asked for at rest.
+    jobs: Vec<JobPlan>,
+    probe: usize,
+    wishes: Vec<Wish>,
+    n_workers: usize,
     operations: Vec<Operation>,
+    /// Of those that were acknowledged.
+    known: BTreeMap<usize, (JobId, Vec<TaskId>)>,
     n_submitted: usize,
-    n_jobs: usize,
-    submit_every: Duration,
-    tasks: Vec<TaskId>,
-    jobs: Vec<JobId>,
-    n_workers: u32,
     is_healed: bool,
     is_settled: bool,
 }
 
 struct Operation {
     event: Event,
+    /// The place in the plan of what is submitted.
+    job: Option<usize>,
     is_answered: bool,
 }
 
 const PATIENCE: Duration = Duration::from_secs(3);
-const MEDDLE_EVERY: Duration = Duration::from_secs(4);
 /// Longer than any message is under way.
 const SETTLE_AFTER: Duration = Duration::from_secs(60);
 const NO_REQUEST: RequestId = RequestId(0);
+/// A label that each worker bears with its own name.
+pub(super) const NAME_LABEL: &str = "name";
 
 impl Client {
-    pub fn new(agenda: &mut Agenda, profile: &Profile) -> Client {
-        let submit_every = profile.active.div_f64(1.5 * profile.n_jobs as f64);
-        agenda.at(Time::ZERO, What::Client(ClientDue::Submit));
-        agenda.after(MEDDLE_EVERY, What::Client(ClientDue::Meddle));
+    pub fn new(agenda: &mut Agenda, plan: &Plan) -> Client {
+        let at = |ms: u64| Time::ZERO.after(Duration::from_millis(ms));
+        for (index, job) in plan.jobs.iter().enumerate() {
+            agenda.at(at(job.at_ms), What::Client(ClientDue::Submit(index)));
+        }
+        for (index, ask) in plan.asks.iter().enumerate() {
+            agenda.at(at(ask.at_ms), What::Client(ClientDue::Ask(index)));
+        }
         Client {
+            // At rest, every worker has to be able to take a task that needs all of it.
+            jobs: plan.jobs.iter().cloned().chain(probe(&plan.workers)).collect(),
+            probe: plan.jobs.len(),
+            wishes: plan.asks.iter().map(|ask| ask.wish).collect(),
+            n_workers: plan.workers.len(),
             operations: Vec::new(),
+            known: BTreeMap::new(),
             n_submitted: 0,
-            n_jobs: profile.n_jobs,
-            submit_every,
-            tasks: Vec::new(),
-            jobs: Vec::new(),
-            n_workers: profile.n_workers as u32,
             is_healed: false,
             is_settled: false,
         }
     }
 
-    pub fn handle_due(&mut self, agenda: &mut Agenda, due: ClientDue) {
+    pub fn handle_due(&mut self, agenda: &mut Agenda, checker: &Checker, due: ClientDue) {
         match due {
-            ClientDue::Submit if self.n_submitted < self.n_jobs => {
-                let event = self.submission(agenda);
-                self.n_submitted += 1;
-                self.ask(agenda, event);
-                let wait = agenda.around(self.submit_every);
-                agenda.after(wait, What::Client(ClientDue::Submit));
-            }
-            ClientDue::Submit => {}
-            ClientDue::Meddle => {
-                if self.is_healed {
-                    return;
+            ClientDue::Submit(index) => self.submit(agenda, index),
+            ClientDue::Ask(_) if self.is_healed => {}
+            ClientDue::Ask(index) => {
+                if let Some(event) = self.event_of(self.wishes[index], checker) {
+                    self.ask(agenda, event, None);
                 }
-                if let Some(event) = self.meddling(agenda) {
-                    self.ask(agenda, event);
-                }
-                let wait = agenda.around(MEDDLE_EVERY);
-                agenda.after(wait, What::Client(ClientDue::Meddle));
             }
-            ClientDue::Settle => self.settle(agenda),
+            ClientDue::Settle => self.settle(agenda, checker),
             ClientDue::Again(operation) => {
                 if !self.operations[operation].is_answered {
                     self.send(agenda, operation);
@@ -92,8 +95,26 @@ impl Client {
         }
     }
 
-    fn ask(&mut self, agenda: &mut Agenda, event: Event) {
-        self.operations.push(Operation { event, is_answered: false });
+    fn submit(&mut self, agenda: &mut Agenda, index: usize) {
+        let mut body_hash = [0; 32];
+        body_hash[..8].copy_from_slice(&(index as u64).to_le_bytes());
+        let key = Some(Key { key: format!("k{index}"), body_hash });
+        let is_probe = index == self.probe;
+        let spec = |(at, task): (usize, &TaskPlan)| {
+            let mut spec = task_spec(at, task);
+            if is_probe {
+                spec.requires = BTreeMap::from([(NAME_LABEL.to_owned(), worker_name(at))]);
+            }
+            Arc::new(spec)
+        };
+        let tasks = self.jobs[index].tasks.iter().enumerate().map(spec).collect();
+        let job = JobSpec { name: job_name(index), tasks };
+        self.n_submitted += 1;
+        self.ask(agenda, Event::SubmitJob { request: NO_REQUEST, key, job }, Some(index));
+    }
+
+    fn ask(&mut self, agenda: &mut Agenda, event: Event, job: Option<usize>) {
+        self.operations.push(Operation { event, job, is_answered: false });
         self.send(agenda, self.operations.len() - 1);
     }
 
@@ -119,65 +140,33 @@ impl Client {
         match (&operation.event, answer) {
             (Event::SubmitJob { job: spec, .. }, Answer::Submitted { job, tasks, .. }) => {
                 checker.check_submitted(job, &tasks, spec);
-                self.jobs.push(job);
-                self.tasks.extend(tasks);
+                let index = operation.job.expect("a submission is of a job of the plan");
+                self.known.insert(index, (job, tasks));
             }
             (Event::SubmitJob { .. }, other) => {
-                checker.complain(format!("a good submission was answered by {other:?}"));
+                let text = format!("a good submission was answered by {other:?}");
+                checker.complain(Invariant::SubmissionsAreKept, text);
             }
             _ => {}
         }
     }
 
-    fn submission(&mut self, agenda: &mut Agenda) -> Event {
-        let rng = &mut agenda.rng;
-        let n_tasks = rng.usize(1..=8);
-        let mut tasks = Vec::new();
-        for index in 0..n_tasks {
-            let n_dependencies = rng.usize(..=index.min(2));
-            let dependencies = (0..n_dependencies).map(|_| format!("t{}", rng.usize(..index)));
-            let mut dependencies: Vec<String> = dependencies.collect();
-            dependencies.sort();
-            dependencies.dedup();
-            let ms = [50, 1_000, 5_000, 60_000][rng.usize(..4)];
-            let fail = [0, 0, 0, 10, 50][rng.usize(..5)];
-            tasks.push(Arc::new(TaskSpec {
-                dependencies,
-                priority: rng.i32(-5..=5),
-                request: Amounts {
-                    cpu_milli: rng.u64(1..=20) * 100,
-                    memory: rng.u64(1..=3_000) * 1_000_000,
-                    gpu_milli: 0,
-                },
-                timeout: (rng.u32(..5) == 0).then(|| Duration::from_secs(rng.u64(1..=20))),
-                max_retries: [None, Some(0), Some(10)][rng.usize(..3)],
-                on_disconnect: match rng.u32(..3) {
-                    0 => OnDisconnect::Stop,
-                    _ => OnDisconnect::Keep,
-                },
-                ..TaskSpec::new(format!("t{index}"), Script::text(ms, fail))
-            }));
-        }
-        let mut body_hash = [0; 32];
-        body_hash[..8].copy_from_slice(&(self.n_submitted as u64).to_le_bytes());
-        let key = Some(Key { key: format!("k{}", self.n_submitted), body_hash });
-        let job = JobSpec { name: format!("job-{}", self.n_submitted), tasks };
-        Event::SubmitJob { request: NO_REQUEST, key, job }
-    }
-
-    fn meddling(&mut self, agenda: &mut Agenda) -> Option<Event> {
-        let rng = &mut agenda.rng;
+    /// None: what it is about is not there, as far as anybody was told.
+    fn event_of(&self, wish: Wish, checker: &Checker) -> Option<Event> {
         let request = NO_REQUEST;
-        let task = (!self.tasks.is_empty()).then(|| self.tasks[rng.usize(..self.tasks.len())]);
-        let job = (!self.jobs.is_empty()).then(|| self.jobs[rng.usize(..self.jobs.len())]);
-        Some(match rng.u32(..10) {
-            0..=2 => Event::CancelTask { request, task: task? },
-            3 => Event::CancelJob { request, job: job? },
-            4..=6 => Event::RetryTask { request, task: task? },
-            7 => Event::PauseQueue { request, queue: DEFAULT.to_owned(), paused: rng.bool() },
-            _ => {
-                let worker = WorkerId(rng.u32(1..=self.n_workers));
-                Event::DrainWorker { request, worker, draining: rng.bool() }
+        let task = |job: usize, task: usize| self.known.get(&job).map(|(_, it)| it[task]);
+        Some(match wish {
+            Wish::CancelTask { job, task: it } => {
+                Event::CancelTask { request, task: task(job, it)? }
+            }
+            Wish::CancelJob { job } => Event::CancelJob { request, job: self.known.get(&job)?.0 },
+            Wish::RetryTask { job, task: it } => Event::RetryTask { request, task: task(job, it)? },
+            Wish::PauseQueue { paused } => {
+                Event::PauseQueue { request, queue: DEFAULT.to_owned(), paused }
+            }
+            Wish::DrainWorker { worker, draining } => {
+                let worker: WorkerId = checker.worker_named(&worker_name(worker))?;
+                Event::DrainWorker { request, worker, draining }
             }
         })
     }
@@ -190,20 +179,58 @@ impl Client {
         agenda.after(SETTLE_AFTER, What::Client(ClientDue::Settle));
     }
 
-    /// Lets everything run to its end.
-    fn settle(&mut self, agenda: &mut Agenda) {
+    /// Lets everything run to its end, and looks whether each worker can still be had as a whole.
+    fn settle(&mut self, agenda: &mut Agenda, checker: &Checker) {
         self.is_settled = true;
-        let request = NO_REQUEST;
-        self.ask(agenda, Event::PauseQueue { request, queue: DEFAULT.to_owned(), paused: false });
-        for worker in 1..=self.n_workers {
-            let worker = WorkerId(worker);
-            self.ask(agenda, Event::DrainWorker { request, worker, draining: false });
+        let resume = self.event_of(Wish::PauseQueue { paused: false }, checker);
+        let undrain = |worker| Wish::DrainWorker { worker, draining: false };
+        let undrains = (0..self.n_workers).map(|it| self.event_of(undrain(it), checker));
+        let events: Vec<Event> = resume.into_iter().chain(undrains.flatten()).collect();
+        events.into_iter().for_each(|event| self.ask(agenda, event, None));
+        if self.probe < self.jobs.len() {
+            self.submit(agenda, self.probe);
         }
     }
 
     /// Whether everything is submitted and every question answered.
     pub fn is_done(&self) -> bool {
-        let is_all_said = self.is_settled && self.n_submitted == self.n_jobs;
+        let is_all_said = self.is_settled && self.n_submitted == self.jobs.len();
         is_all_said && self.operations.iter().all(|it| it.is_answered)
+    }
+}
+
+pub(super) fn job_name(index: usize) -> String {
+    format!("job-{index}")
+}
+
+/// A task for each worker that takes all of it.
+fn probe(workers: &[WorkerPlan]) -> Option<JobPlan> {
+    let task = |worker: &WorkerPlan| TaskPlan {
+        ms: 1_000,
+        cpu_milli: worker.cpu_milli,
+        memory_mb: worker.memory_mb,
+        ..TaskPlan::default()
+    };
+    let tasks: Vec<TaskPlan> = workers.iter().map(task).collect();
+    (!tasks.is_empty()).then_some(JobPlan { at_ms: 0, tasks })
+}
+
+fn task_spec(index: usize, task: &TaskPlan) -> TaskSpec {
+    TaskSpec {
+        dependencies: task.dependencies.iter().map(|it| format!("t{it}")).collect(),
+        priority: task.priority,
+        request: Amounts {
+            cpu_milli: task.cpu_milli,
+            memory: task.memory_mb * 1_000_000,
+            gpu_milli: 0,
+        },
+        timeout: task.timeout_ms.map(Duration::from_millis),
+        max_retries: task.max_retries,
+        max_worker_losses: task.max_worker_losses,
+        on_disconnect: match task.stops_on_disconnect {
+            true => OnDisconnect::Stop,
+            false => OnDisconnect::Keep,
+        },
+        ..TaskSpec::new(format!("t{index}"), Script::text(task))
     }
 }

@@ -1,147 +1,164 @@
-//! What goes wrong, when, and for how long.
+//! What a fault of the plan does when it begins, and when it is over.
 
-use super::agenda::{Agenda, Cut, What};
-use super::profile::Profile;
+use super::agenda::{Cut, What};
+use super::kind::FaultKind;
+use super::plan::{Fault, Rates};
+use super::worker::Around;
 use super::world::World;
-use pointsman_scheduler::Time;
 use std::time::Duration;
 
+/// Faults by their place in the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Disaster {
-    HostCrash,
-    HostStart,
-    HostPause,
-    HostResume,
-    WorkerCrash(usize),
-    WorkerStart(usize),
-    WorkerPause(usize),
-    WorkerResume(usize),
-    Partition,
-    Join(usize),
-    StoreFault,
-    StoreWorks,
+    Begin(usize),
+    End(usize),
     /// All of it is over.
     Heal,
 }
 
-const SECOND: Duration = Duration::from_secs(1);
-
-/// Draws the first of each kind; each one draws the next of its kind.
-pub(super) fn begin(agenda: &mut Agenda, profile: &Profile) {
-    next(agenda, profile.host_crashes, Disaster::HostCrash);
-    next(agenda, profile.host_pauses, Disaster::HostPause);
-    next(agenda, profile.partitions, Disaster::Partition);
-    next(agenda, profile.store_faults, Disaster::StoreFault);
-    for worker in 0..profile.n_workers {
-        next(agenda, profile.worker_crashes, Disaster::WorkerCrash(worker));
-        next(agenda, profile.worker_pauses, Disaster::WorkerPause(worker));
-    }
-    agenda.at(Time::ZERO.after(profile.active), What::Disaster(Disaster::Heal));
-}
-
-fn next(agenda: &mut Agenda, mean: Option<Duration>, disaster: Disaster) {
-    if let Some(mean) = mean {
-        let wait = agenda.around(mean);
-        agenda.after(wait, What::Disaster(disaster));
-    }
-}
-
-/// Some end at once, some last longer than any limit.
-fn length(agenda: &mut Agenda) -> Duration {
-    let most = [SECOND, 8 * SECOND, 20 * SECOND, 90 * SECOND][agenda.rng.usize(..4)];
-    agenda.between(Duration::ZERO, most)
-}
-
 impl World {
     pub(super) fn strike(&mut self, disaster: Disaster) {
-        if self.is_healed {
-            return;
-        }
-        let profile = self.profile.clone();
-        let agenda = &mut self.agenda;
         match disaster {
-            Disaster::HostCrash => {
-                self.host.crash();
-                let wait = length(agenda);
-                agenda.after(wait, What::Disaster(Disaster::HostStart));
-            }
-            Disaster::HostStart => {
-                self.start_host();
-                next(&mut self.agenda, profile.host_crashes, Disaster::HostCrash);
-            }
-            Disaster::HostPause => {
-                self.host.is_paused = true;
-                let wait = length(agenda);
-                agenda.after(wait, What::Disaster(Disaster::HostResume));
-            }
-            Disaster::HostResume => {
-                self.host.is_paused = false;
-                self.replay_of_host();
-                next(&mut self.agenda, profile.host_pauses, Disaster::HostPause);
-            }
-            Disaster::WorkerCrash(worker) => {
-                self.workers[worker].crash(&mut self.checker);
-                let wait = length(agenda);
-                agenda.after(wait, What::Disaster(Disaster::WorkerStart(worker)));
-            }
-            Disaster::WorkerStart(worker) => {
-                self.workers[worker].start(agenda);
-                next(agenda, profile.worker_crashes, Disaster::WorkerCrash(worker));
-            }
-            Disaster::WorkerPause(worker) => {
-                self.workers[worker].pause(&mut self.checker);
-                let wait = length(agenda);
-                agenda.after(wait, What::Disaster(Disaster::WorkerResume(worker)));
-            }
-            Disaster::WorkerResume(worker) => {
-                self.resume_worker(worker);
-                next(&mut self.agenda, profile.worker_pauses, Disaster::WorkerPause(worker));
-            }
-            Disaster::Partition => {
-                let both = agenda.chance(0.5);
-                let to_host = both || agenda.chance(0.5);
-                let cut = Cut { to_host, to_worker: both || !to_host };
-                let share = agenda.rng.f64();
-                let wait = length(agenda);
-                for worker in 0..profile.n_workers {
-                    if agenda.chance(share) {
-                        agenda.cuts.insert(worker, cut);
-                        agenda.after(wait, What::Disaster(Disaster::Join(worker)));
-                    }
-                }
-                next(agenda, profile.partitions, Disaster::Partition);
-            }
-            Disaster::Join(worker) => {
-                agenda.cuts.remove(&worker);
-            }
-            Disaster::StoreFault => {
-                self.host.store.fail_next(u32::MAX);
-                let wait = length(agenda);
-                agenda.after(wait, What::Disaster(Disaster::StoreWorks));
-            }
-            Disaster::StoreWorks => {
-                self.host.store.fail_next(0);
-                next(agenda, profile.store_faults, Disaster::StoreFault);
-            }
             Disaster::Heal => self.heal(),
+            Disaster::Begin(_) | Disaster::End(_) if self.is_healed => {}
+            Disaster::Begin(index) => {
+                let fault = self.plan.faults[index].clone();
+                if self.begin(index, &fault) {
+                    self.agenda.strikes.add(fault.kind);
+                    let wait = Duration::from_millis(fault.lasts_ms);
+                    self.agenda.after(wait, What::Disaster(Disaster::End(index)));
+                }
+            }
+            Disaster::End(index) => {
+                let fault = self.plan.faults[index].clone();
+                self.end(&fault);
+            }
+        }
+    }
+
+    /// False: there was nothing to strike.
+    fn begin(&mut self, index: usize, fault: &Fault) -> bool {
+        let is_up = !self.host.is_down();
+        match fault.kind {
+            FaultKind::Partition => self.cut(fault, true, true),
+            FaultKind::HostDeaf => self.cut(fault, true, false),
+            FaultKind::WorkersDeaf => self.cut(fault, false, true),
+            FaultKind::HostCrash if is_up => self.host.crash(),
+            FaultKind::HostPause if is_up => self.host.is_paused = true,
+            FaultKind::HostFailover if is_up => {
+                self.host.depose();
+                self.start_host();
+            }
+            FaultKind::CrashBeforeAck if is_up => {
+                let lasts = Duration::from_millis(fault.lasts_ms);
+                self.host.crash_after_commit = Some((index, lasts));
+                // It counts, and ends, when it comes to it.
+                return false;
+            }
+            FaultKind::HostCrash
+            | FaultKind::HostPause
+            | FaultKind::HostFailover
+            | FaultKind::CrashBeforeAck => return false,
+            FaultKind::HostClockStep => self.host.step_clock(fault.step_ms),
+            FaultKind::DiskFull => self.host.store.fail_next(u32::MAX),
+            FaultKind::SlowDisk => self.host.has_slow_disk = true,
+            FaultKind::WorkerCrash | FaultKind::MassLoss => {
+                for worker in &fault.workers {
+                    self.workers[*worker].crash(self.agenda.now, &mut self.checker);
+                }
+            }
+            FaultKind::WorkerPause => self.freeze(fault, true),
+            FaultKind::WorkerSleep => self.freeze(fault, false),
+            FaultKind::WorkerClockStep => {
+                for worker in &fault.workers {
+                    self.workers[*worker].step_clock(self.agenda.now, fault.step_ms);
+                }
+            }
+            FaultKind::BrokenWorker => {
+                fault.workers.iter().for_each(|it| self.workers[*it].is_broken = true);
+            }
+            FaultKind::PolicyHold => self.host.moods.holds = true,
+            FaultKind::SlowPolicy => self.host.moods.is_slow = true,
+            FaultKind::SenselessPolicy => self.host.moods.is_senseless = true,
+            FaultKind::PolicySwap => {
+                let World { agenda, checker, host, sabotage, .. } = self;
+                host.swap_policies(&mut Around { agenda, checker, sabotage: *sabotage });
+            }
+            FaultKind::Loss
+            | FaultKind::Duplication
+            | FaultKind::Delay
+            | FaultKind::PolicyFailure => return false,
+        }
+        true
+    }
+
+    fn end(&mut self, fault: &Fault) {
+        match fault.kind {
+            FaultKind::Partition | FaultKind::HostDeaf | FaultKind::WorkersDeaf => {
+                fault.workers.iter().for_each(|worker| {
+                    self.agenda.cuts.remove(worker);
+                });
+            }
+            FaultKind::HostCrash | FaultKind::CrashBeforeAck => self.start_host(),
+            FaultKind::HostPause => self.resume_host(),
+            FaultKind::HostFailover => {
+                let World { agenda, checker, host, sabotage, .. } = self;
+                host.wake_deposed(&mut Around { agenda, checker, sabotage: *sabotage });
+            }
+            FaultKind::DiskFull => self.host.store.fail_next(0),
+            FaultKind::SlowDisk => self.host.has_slow_disk = false,
+            FaultKind::WorkerCrash | FaultKind::MassLoss => {
+                for worker in &fault.workers {
+                    self.workers[*worker].start(&mut self.agenda);
+                }
+            }
+            FaultKind::WorkerPause | FaultKind::WorkerSleep => {
+                fault.workers.iter().for_each(|worker| self.resume_worker(*worker));
+            }
+            FaultKind::BrokenWorker => {
+                fault.workers.iter().for_each(|it| self.workers[*it].is_broken = false);
+            }
+            FaultKind::PolicyHold => {
+                self.host.moods.holds = false;
+                let World { agenda, checker, host, sabotage, .. } = self;
+                host.nudge(&mut Around { agenda, checker, sabotage: *sabotage });
+            }
+            FaultKind::SlowPolicy => self.host.moods.is_slow = false,
+            FaultKind::SenselessPolicy => self.host.moods.is_senseless = false,
+            FaultKind::HostClockStep
+            | FaultKind::WorkerClockStep
+            | FaultKind::PolicySwap
+            | FaultKind::Loss
+            | FaultKind::Duplication
+            | FaultKind::Delay
+            | FaultKind::PolicyFailure => {}
+        }
+    }
+
+    fn cut(&mut self, fault: &Fault, to_host: bool, to_worker: bool) {
+        for worker in &fault.workers {
+            self.agenda.cuts.insert(*worker, Cut { to_host, to_worker });
+        }
+    }
+
+    fn freeze(&mut self, fault: &Fault, clock_goes_on: bool) {
+        for worker in &fault.workers {
+            self.workers[*worker].pause(self.agenda.now, clock_goes_on, &mut self.checker);
         }
     }
 
     /// From now on everything works.
     fn heal(&mut self) {
         self.is_healed = true;
-        self.agenda.loss = 0.0;
-        self.agenda.duplication = 0.0;
+        self.agenda.rates = Rates::default();
         self.agenda.cuts.clear();
-        self.host.store.fail_next(0);
         self.host.heal();
         if self.host.is_down() {
             self.start_host();
         }
-        if std::mem::take(&mut self.host.is_paused) {
-            self.replay_of_host();
-        }
+        self.resume_host();
         for worker in 0..self.workers.len() {
+            self.workers[worker].is_broken = false;
             if self.workers[worker].is_down() {
                 self.workers[worker].start(&mut self.agenda);
             }

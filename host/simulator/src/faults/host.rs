@@ -2,51 +2,26 @@
 //! Events are applied one round at a time, records are handed to the store, and what a round leads to
 //! is released once its records are durable.
 
+mod bugs;
+mod call;
+mod life;
+
 use super::agenda::{Agenda, What};
+use super::disaster::Disaster;
+use super::invariant::{Broken, Invariant};
+use super::kind::FaultKind;
 use super::outbox::Outboxes;
-use super::policies::FaultyPolicies;
+use super::policies::{FaultyPolicies, Moods};
 use super::sabotage::Sabotage;
-use super::worker::{Answered, Around};
-use pointsman_protocol::worker::{CommandsResponse, Intervals, RegisterResponse, SyncResponse};
-use pointsman_scheduler::event::{Registration, SyncReport};
-use pointsman_scheduler::record::{TaskState, WorkerState};
+use super::worker::Around;
+pub(super) use call::{Body, Request, Sender};
+use life::{Batch, Reply, Told, Up};
 use pointsman_scheduler::{
-    Answer, Effect, Event, KILL_GRACE, Notice, Record, RequestId, Scheduler, Settings, Start, Stop,
-    TaskId, Term, Time, WorkerId,
+    Event, Record, RequestId, Scheduler, Settings, Slot, TaskId, Term, Time,
 };
 use pointsman_store::{MemoryStore, Store};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
-
-/// A worker's call, or a client's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sender {
-    Worker { worker: usize, life: u64, call: u64 },
-    Client { operation: usize },
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub from: Sender,
-    pub body: Body,
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum Body {
-    Register(Registration),
-    Sync {
-        seq: u64,
-        acked: u64,
-        report: SyncReport,
-    },
-    Poll {
-        worker: WorkerId,
-        life: u64,
-        after: u64,
-    },
-    /// Its request id is the host's to give.
-    Client(Event),
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostDue {
@@ -56,97 +31,59 @@ pub(super) enum HostDue {
     Commit,
     /// A poll is answered with nothing.
     PollOver { worker: usize, call: u64 },
+    /// The policy that took its time has answered.
+    PolicyAnswers,
 }
 
 /// Rounds whose records are not durable yet; beyond, no event is applied.
 const MAX_WAITING: usize = 3;
 /// Between two tries of a failing store.
 const STORE_RETRY: Duration = Duration::from_millis(200);
+const SLOW_DISK: Duration = Duration::from_millis(700);
+const SLOW_POLICY: Duration = Duration::from_millis(500);
+/// While a slot is held, the host looks again this often.
+const HELD_LOOK: Duration = Duration::from_secs(1);
 
 pub(super) struct Host {
     pub store: MemoryStore,
     pub is_paused: bool,
-    /// What came due while it was paused, or waits for room.
+    pub has_slow_disk: bool,
+    /// Dies with its next commit, and comes back after that long; by which fault of the plan.
+    pub crash_after_commit: Option<(usize, Duration)>,
+    pub moods: Moods,
+    /// A policy has not answered yet.
+    is_busy: bool,
+    /// What came due while it was paused or busy.
     deferred: VecDeque<What>,
     lives: u64,
     seed: u64,
     settings: Settings,
-    policy_faults: f64,
     /// The newest time that anything durable bears.
     newest: Time,
+    /// What its wall clock shows beyond that at the next start, nanoseconds.
+    clock_step: i64,
     up: Option<Up>,
-}
-
-/// One life.
-struct Up {
-    life: u64,
-    /// Its clock, and the time of the run, at its start.
-    anchor: Time,
-    started: Time,
-    term: Term,
-    scheduler: Scheduler,
-    policies: FaultyPolicies,
-    inbox: VecDeque<Told>,
-    next_request: u64,
-    replies: BTreeMap<RequestId, Reply>,
-    records: Vec<Record>,
-    items: Vec<Item>,
-    batches: VecDeque<Batch>,
-    outboxes: Outboxes,
-    polls: Vec<Poll>,
-    wake: u64,
-}
-
-struct Told {
-    event: Event,
-    reply: Option<(RequestId, Reply)>,
-}
-
-#[derive(Clone)]
-struct Reply {
-    from: Sender,
-    /// Of a sync.
-    seq: u64,
-    /// The worker has taken commands up to this number.
-    acked: Option<(WorkerId, u64)>,
-    /// The task of a cancellation.
-    about: Option<TaskId>,
-}
-
-struct Batch {
-    at: Time,
-    records: Vec<Record>,
-    items: Vec<Item>,
-}
-
-enum Item {
-    Start(Start),
-    Stop(Stop),
-    Lost(WorkerId),
-    Registered { worker: WorkerId, life: u64 },
-    Answer(Reply, Answer),
-}
-
-struct Poll {
-    index: usize,
-    life: u64,
-    call: u64,
-    worker: WorkerId,
-    after: u64,
+    /// Was paused while another took over, and does not know.
+    deposed: Option<Up>,
 }
 
 impl Host {
-    pub fn new(seed: u64, settings: Settings, policy_faults: f64) -> Host {
+    pub fn new(seed: u64, settings: Settings) -> Host {
         Host {
             store: MemoryStore::new(),
             is_paused: false,
+            has_slow_disk: false,
+            crash_after_commit: None,
+            moods: Moods::default(),
+            is_busy: false,
             deferred: VecDeque::new(),
             lives: 0,
             seed,
             settings,
-            policy_faults,
             newest: Time(1_700_000_000_000_000_000),
+            clock_step: 0,
             up: None,
+            deposed: None,
         }
     }
 
@@ -157,19 +94,50 @@ impl Host {
     pub fn crash(&mut self) {
         self.up = None;
         self.is_paused = false;
+        self.is_busy = false;
+        self.crash_after_commit = None;
         self.deferred.clear();
     }
 
-    /// `clock_step`: of the wall clock since the last start, nanoseconds.
-    pub fn start(&mut self, around: &mut Around<'_>, clock_step: i64) {
+    /// It freezes while another one is started in its place.
+    pub fn depose(&mut self) {
+        let deposed = self.up.take();
+        self.crash();
+        self.deposed = deposed;
+    }
+
+    /// The old one goes on where it was: it tells what it has to tell, and writes what it has to write.
+    pub fn wake_deposed(&mut self, around: &mut Around<'_>) {
+        let Some(mut old) = self.deposed.take() else { return };
+        old.try_polls(around.agenda);
+        while let Some(batch) = old.batches.pop_front() {
+            let ignores = around.sabotage == Some(Sabotage::TermsAreIgnored);
+            let current = Term(self.up.as_ref().map_or(old.term.0, |up| up.term.0));
+            let term = if ignores { current } else { old.term };
+            let records: Vec<&Record> = batch.records.iter().collect();
+            if self.store.commit(term, &records).is_err() {
+                return;
+            }
+            around.checker.note_commit(old.term);
+            batch.records.iter().for_each(|record| around.checker.note_durable(record));
+            old.release(around, &self.settings, &batch.items);
+        }
+    }
+
+    pub fn step_clock(&mut self, ms: i64) {
+        self.clock_step = ms.saturating_mul(1_000_000);
+    }
+
+    pub fn start(&mut self, around: &mut Around<'_>) {
         self.lives += 1;
         let term = self.store.begin_term().expect("this store always takes a new term");
         let snapshot = self.store.load().expect("this store can always be read");
-        let wall = Time(self.newest.0.saturating_add_signed(clock_step));
+        let wall = Time(self.newest.0.saturating_add_signed(std::mem::take(&mut self.clock_step)));
         let anchor = wall.max(self.newest);
         let mut effects = Vec::new();
         let seed = self.seed ^ self.lives;
         let settings = self.settings.clone();
+        around.checker.note_start(term, &snapshot);
         let scheduler = Scheduler::recover(settings, seed, term, anchor, snapshot, &mut effects);
         let mut up = Up {
             life: self.lives,
@@ -177,7 +145,7 @@ impl Host {
             started: around.agenda.now,
             term,
             scheduler,
-            policies: FaultyPolicies::new(seed, self.policy_faults),
+            policies: FaultyPolicies::new(seed, self.lives),
             inbox: VecDeque::new(),
             next_request: 1,
             replies: BTreeMap::new(),
@@ -187,23 +155,47 @@ impl Host {
             outboxes: Outboxes::new(term),
             polls: Vec::new(),
             wake: 0,
+            ahead: Duration::ZERO,
         };
         up.sort(effects, around);
         self.up = Some(up);
         self.round(around);
     }
 
-    /// Policies work from now on, and the disk does.
+    /// Policies and disk work from now on.
     pub fn heal(&mut self) {
-        self.policy_faults = 0.0;
-        if let Some(up) = &mut self.up {
-            up.policies.faults = 0.0;
+        self.moods = Moods::default();
+        self.has_slow_disk = false;
+        self.crash_after_commit = None;
+        self.deposed = None;
+        self.store.fail_next(0);
+    }
+
+    /// What waited while it was paused or busy, unless it still is.
+    pub fn take_deferred(&mut self) -> VecDeque<What> {
+        if self.is_paused || self.is_busy {
+            return VecDeque::new();
+        }
+        std::mem::take(&mut self.deferred)
+    }
+
+    /// The policies of both slots are replaced.
+    pub fn swap_policies(&mut self, around: &mut Around<'_>) {
+        let Some(up) = &mut self.up else { return };
+        up.policies.swap(&mut around.agenda.rng);
+        for slot in [Slot::Scoring, Slot::Queue] {
+            up.inbox.push_back(Told { event: Event::PolicySwapped(slot), reply: None });
+        }
+        if !self.is_paused && !self.is_busy {
+            self.work(around);
         }
     }
 
-    /// What waited while it was paused.
-    pub fn take_deferred(&mut self) -> VecDeque<What> {
-        std::mem::take(&mut self.deferred)
+    /// It looks at its policies and timers.
+    pub fn nudge(&mut self, around: &mut Around<'_>) {
+        if !self.is_paused && !self.is_busy {
+            self.round(around);
+        }
     }
 
     pub fn handle_due(&mut self, around: &mut Around<'_>, life: u64, due: HostDue) {
@@ -211,7 +203,10 @@ impl Host {
         if up.life != life {
             return;
         }
-        if self.is_paused {
+        if due == HostDue::PolicyAnswers {
+            self.is_busy = false;
+        }
+        if self.is_paused || self.is_busy {
             self.deferred.push_back(What::Host { life, due });
             return;
         }
@@ -219,24 +214,20 @@ impl Host {
             HostDue::Wake(n) if n == up.wake => self.round(around),
             HostDue::Wake(_) => {}
             HostDue::Commit => self.commit(around),
-            HostDue::PollOver { worker, call } => {
-                let is_it = |poll: &Poll| poll.index == worker && poll.call == call;
-                if let Some(index) = up.polls.iter().position(is_it) {
-                    let poll = up.polls.remove(index);
-                    let answer = CommandsResponse { term: up.term.0, commands: Vec::new() };
-                    let answer = Answered::Commands(answer);
-                    around.agenda.send_to_worker(poll.index, poll.life, poll.call, answer);
-                }
+            HostDue::PollOver { worker, call } => up.end_poll(around.agenda, worker, call),
+            HostDue::PolicyAnswers => {
+                let now = around.agenda.now;
+                self.take_deferred().into_iter().for_each(|it| around.agenda.at(now, it));
             }
         }
     }
 
     pub fn handle_request(&mut self, around: &mut Around<'_>, request: Request) {
         let Some(up) = &mut self.up else {
-            refuse(around.agenda, request.from);
+            call::refuse(around.agenda, request.from);
             return;
         };
-        if self.is_paused {
+        if self.is_paused || self.is_busy {
             self.deferred.push_back(What::ToHost(Box::new(request)));
             return;
         }
@@ -244,7 +235,8 @@ impl Host {
         let id = RequestId(up.next_request);
         let event = match request.body {
             Body::Poll { worker, life, after } => {
-                up.poll(around.agenda, &self.settings, request.from, worker, life, after);
+                let held_for = self.settings.heartbeat.interval;
+                up.poll(around.agenda, held_for, request.from, (worker, life, after));
                 return;
             }
             Body::Register(registration) => Event::Register { request: id, registration },
@@ -256,7 +248,7 @@ impl Host {
                 if let Event::CancelTask { task, .. } = event {
                     about = Some(task);
                 }
-                with_request(event, id)
+                call::with_request(event, id)
             }
         };
         up.next_request += 1;
@@ -272,20 +264,13 @@ impl Host {
             return;
         }
         while let Some(told) = up.inbox.pop_front() {
-            let now = up.now(around.agenda);
-            let life = match &told.event {
-                Event::Register { registration, .. } => Some(registration.life),
-                _ => None,
-            };
             if let Some((id, reply)) = told.reply {
                 up.replies.insert(id, reply);
             }
-            let mut effects = Vec::new();
-            up.scheduler.handle(now, told.event, &mut effects);
-            if let Some(life) = life {
-                up.note_registered(life, &effects);
+            around.checker.note_event(&told.event);
+            for event in up.alter_event(around, told.event) {
+                up.handle(around, event);
             }
-            up.sort(effects, around);
         }
         self.round(around);
     }
@@ -295,39 +280,68 @@ impl Host {
         if up.batches.len() >= MAX_WAITING {
             return;
         }
+        up.alter_clock(around);
         let now = up.now(around.agenda);
         let mut effects = Vec::new();
+        up.policies.begin(self.moods, around.agenda.rates.policy_failures);
         let report = up.scheduler.plan(now, &mut up.policies, &mut effects);
+        let strikes = up.policies.take_strikes();
+        around.agenda.strikes.merge(&strikes);
+        let hangs = strikes.of(FaultKind::PolicyFailure) > 0;
+        self.is_busy |= hangs && around.sabotage == Some(Sabotage::PolicyStopsTheHost);
         up.sort(effects, around);
-        around.checker.check_state(&up.scheduler);
-        up.wake += 1;
+        around.checker.check_state(&up.scheduler, around.sabotage);
         let next = if report.more { Some(now) } else { up.scheduler.next_deadline() };
-        if let Some(next) = next {
-            let wait = next.since(now).max(Duration::from_micros(100));
+        let wait = next.map(|next| next.since(now).max(Duration::from_micros(100)));
+        let wait = wait.into_iter().chain(self.moods.holds.then_some(HELD_LOOK)).min();
+        up.wake += 1;
+        let forgets = around.sabotages(Sabotage::WakesAreForgotten, 1.0);
+        if let Some(wait) = wait.filter(|_| !forgets) {
             let due = HostDue::Wake(up.wake);
             around.agenda.after(wait, What::Host { life: up.life, due });
         }
+        if self.moods.is_slow && !up.records.is_empty() {
+            self.is_busy = true;
+            let wait = around.agenda.around(SLOW_POLICY);
+            let due = HostDue::PolicyAnswers;
+            around.agenda.after(wait, What::Host { life: up.life, due });
+        }
+        self.hand_over(around, now);
+    }
+
+    /// Gives the store what the round has to write.
+    fn hand_over(&mut self, around: &mut Around<'_>, at: Time) {
+        let Some(up) = &mut self.up else { return };
         if up.records.is_empty() && up.items.is_empty() {
             return;
         }
         let records = std::mem::take(&mut up.records);
         let items = std::mem::take(&mut up.items);
-        let batch = Batch { at: now, records, items };
+        let mut batch = Batch { at, records, items };
+        if around.sabotage == Some(Sabotage::RecordsAreReordered) {
+            batch.records.reverse();
+        }
         if around.sabotage == Some(Sabotage::ReleasesBeforeDurable) {
             up.release(around, &self.settings, &batch.items);
         }
         up.batches.push_back(batch);
         if up.batches.len() == 1 {
-            up.write_next(around.agenda);
+            self.write_next(around.agenda);
         }
+    }
+
+    fn write_next(&self, agenda: &mut Agenda) {
+        let Some(up) = &self.up else { return };
+        let mean = if self.has_slow_disk { SLOW_DISK } else { Duration::from_millis(2) };
+        let wait = agenda.around(mean);
+        agenda.after(wait, What::Host { life: up.life, due: HostDue::Commit });
     }
 
     fn commit(&mut self, around: &mut Around<'_>) {
         let Some(up) = &mut self.up else { return };
         let batch = up.batches.front().expect("a commit was due for it");
         let records: Vec<&Record> = batch.records.iter().collect();
-        let is_dropped =
-            around.sabotage == Some(Sabotage::StoreForgets) && around.agenda.chance(0.02);
+        let is_dropped = around.sabotages(Sabotage::StoreForgets, 0.02);
         if !is_dropped && self.store.commit(up.term, &records).is_err() {
             around.agenda.after(STORE_RETRY, What::Host { life: up.life, due: HostDue::Commit });
             return;
@@ -335,23 +349,37 @@ impl Host {
         let batch = up.batches.pop_front().expect("looked at just before");
         self.newest = self.newest.max(batch.at);
         if !is_dropped {
+            around.checker.note_commit(up.term);
             batch.records.iter().for_each(|record| around.checker.note_durable(record));
+            around.checker.note_batch_end();
+        }
+        if let Some((index, lasts)) = self.crash_after_commit.take() {
+            self.crash();
+            around.agenda.strikes.add(FaultKind::CrashBeforeAck);
+            around.agenda.after(lasts, What::Disaster(Disaster::End(index)));
+            return;
         }
         if around.sabotage != Some(Sabotage::ReleasesBeforeDurable) {
             up.release(around, &self.settings, &batch.items);
         }
         if !up.batches.is_empty() {
-            up.write_next(around.agenda);
+            self.write_next(around.agenda);
         }
         self.work(around);
     }
 
     /// What is wrong at rest.
-    pub fn unrest(&self) -> Vec<String> {
-        let Some(up) = &self.up else { return vec!["the host is down".to_owned()] };
-        let mut found = up.scheduler.check_invariants();
+    pub fn unrest(&self) -> Vec<Broken> {
+        let broken = |invariant, text: &str| Broken { invariant, text: text.to_owned() };
+        let Some(up) = &self.up else {
+            return vec![broken(Invariant::EverythingEnds, "the host is down")];
+        };
+        let of_state = up.scheduler.check_invariants();
+        let mut found: Vec<Broken> =
+            of_state.iter().map(|text| broken(Invariant::StateAgrees, text)).collect();
         if !up.batches.is_empty() || !up.inbox.is_empty() {
-            found.push("the host still has something to write or to do".to_owned());
+            let text = "the host still has something to write or to do";
+            found.push(broken(Invariant::EverythingEnds, text));
         }
         found
     }
@@ -360,166 +388,5 @@ impl Host {
     pub fn reason(&self, task: TaskId) -> String {
         let reason = self.up.as_ref().and_then(|up| up.scheduler.reason(task));
         format!("{reason:?}")
-    }
-}
-
-impl Up {
-    fn now(&self, agenda: &Agenda) -> Time {
-        self.anchor.after(agenda.now.since(self.started))
-    }
-
-    fn write_next(&self, agenda: &mut Agenda) {
-        let wait = agenda.around(Duration::from_millis(2));
-        agenda.after(wait, What::Host { life: self.life, due: HostDue::Commit });
-    }
-
-    fn sort(&mut self, effects: Vec<Effect>, around: &mut Around<'_>) {
-        let now = self.now(around.agenda);
-        for effect in effects {
-            around.checker.trace.note(now, &effect);
-            match effect {
-                Effect::Persist(Record::Task(_, status))
-                    if around.sabotage == Some(Sabotage::CancelIsForgotten)
-                        && status.state == TaskState::Cancelled => {}
-                Effect::Persist(record) => self.records.push(record),
-                Effect::Publish(Notice::WorkerState { worker, state: WorkerState::Lost }) => {
-                    around.checker.note_lost();
-                    self.items.push(Item::Lost(worker));
-                }
-                Effect::Publish(_) => {}
-                Effect::Start(start) => self.items.push(Item::Start(start)),
-                Effect::Stop(stop) => self.items.push(Item::Stop(stop)),
-                Effect::Answer { request, answer } => {
-                    if let Some(reply) = self.replies.remove(&request) {
-                        self.items.push(Item::Answer(reply, answer));
-                    }
-                }
-            }
-        }
-    }
-
-    fn note_registered(&mut self, life: u64, effects: &[Effect]) {
-        for effect in effects {
-            if let Effect::Answer { answer: Answer::Registered { worker, .. }, .. } = effect {
-                self.items.push(Item::Registered { worker: *worker, life });
-            }
-        }
-    }
-
-    fn release(&mut self, around: &mut Around<'_>, settings: &Settings, items: &[Item]) {
-        for item in items {
-            match item {
-                Item::Start(start) => self.outboxes.start(start),
-                Item::Stop(stop) => self.outboxes.stop(stop),
-                Item::Lost(worker) => self.outboxes.lose(*worker),
-                Item::Registered { worker, life } => self.outboxes.register(*worker, *life),
-                Item::Answer(reply, answer) => {
-                    if let Sender::Client { .. } = reply.from {
-                        around.checker.note_answer(answer, reply.about);
-                    }
-                    self.answer(around.agenda, settings, reply, answer);
-                }
-            }
-        }
-        let polls = std::mem::take(&mut self.polls);
-        for poll in polls {
-            self.try_poll(around.agenda, poll);
-        }
-    }
-
-    fn answer(&mut self, agenda: &mut Agenda, settings: &Settings, reply: &Reply, answer: &Answer) {
-        let (worker, life, call) = match reply.from {
-            Sender::Client { operation } => {
-                agenda.send_to_client(operation, Some(answer.clone()));
-                return;
-            }
-            Sender::Worker { worker, life, call } => (worker, life, call),
-        };
-        let intervals = intervals(settings);
-        let term = self.term.0;
-        let wire = |stale: &[pointsman_scheduler::AttemptRef]| {
-            stale.iter().map(|it| (*it).into()).collect()
-        };
-        let answered = match answer {
-            Answer::Registered { worker, stale } => Answered::Registered(RegisterResponse {
-                worker: *worker,
-                term,
-                intervals,
-                stale: wire(stale),
-            }),
-            Answer::Synced { stale } => {
-                if let Some((worker, up_to)) = reply.acked {
-                    self.outboxes.acknowledge(worker, up_to);
-                }
-                let stale = wire(stale);
-                Answered::Synced(SyncResponse { seq: reply.seq, term, intervals, stale })
-            }
-            Answer::Refused(_) => Answered::NotRegistered,
-            other => unreachable!("a worker asks for nothing else: {other:?}"),
-        };
-        agenda.send_to_worker(worker, life, call, answered);
-    }
-
-    fn poll(
-        &mut self,
-        agenda: &mut Agenda,
-        settings: &Settings,
-        from: Sender,
-        worker: WorkerId,
-        life: u64,
-        after: u64,
-    ) {
-        let Sender::Worker { worker: index, call, .. } = from else {
-            unreachable!("only workers poll")
-        };
-        let due = HostDue::PollOver { worker: index, call };
-        agenda.after(settings.heartbeat.interval, What::Host { life: self.life, due });
-        self.try_poll(agenda, Poll { index, life, call, worker, after });
-    }
-
-    fn try_poll(&mut self, agenda: &mut Agenda, poll: Poll) {
-        let answered = match self.outboxes.after(poll.worker, poll.life, poll.after) {
-            None => Answered::NotRegistered,
-            Some(commands) if commands.is_empty() => {
-                self.polls.push(poll);
-                return;
-            }
-            Some(commands) => Answered::Commands(CommandsResponse { term: self.term.0, commands }),
-        };
-        agenda.send_to_worker(poll.index, poll.life, poll.call, answered);
-    }
-}
-
-fn intervals(settings: &Settings) -> Intervals {
-    let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    Intervals {
-        interval_ms: ms(settings.heartbeat.interval),
-        lease_ms: ms(settings.heartbeat.lost_after),
-        kill_grace_ms: ms(KILL_GRACE),
-    }
-}
-
-/// The connection is refused.
-fn refuse(agenda: &mut Agenda, from: Sender) {
-    match from {
-        Sender::Worker { worker, life, call } => {
-            agenda.send_to_worker(worker, life, call, Answered::Failed);
-        }
-        Sender::Client { operation } => agenda.send_to_client(operation, None),
-    }
-}
-
-fn with_request(event: Event, request: RequestId) -> Event {
-    match event {
-        Event::SubmitJob { key, job, .. } => Event::SubmitJob { request, key, job },
-        Event::SubmitTask { key, task, .. } => Event::SubmitTask { request, key, task },
-        Event::CancelTask { task, .. } => Event::CancelTask { request, task },
-        Event::CancelJob { job, .. } => Event::CancelJob { request, job },
-        Event::RetryTask { task, .. } => Event::RetryTask { request, task },
-        Event::PauseQueue { queue, paused, .. } => Event::PauseQueue { request, queue, paused },
-        Event::DrainWorker { worker, draining, .. } => {
-            Event::DrainWorker { request, worker, draining }
-        }
-        other => unreachable!("no client's: {other:?}"),
     }
 }

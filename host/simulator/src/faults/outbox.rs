@@ -63,6 +63,10 @@ impl Outboxes {
         }
     }
 
+    pub fn life(&self, worker: WorkerId) -> Option<u64> {
+        self.by_worker.get(&worker)?.life
+    }
+
     /// None: it has to register first, or another life has.
     pub fn after(&self, worker: WorkerId, life: u64, after: u64) -> Option<Vec<Command>> {
         let outbox = self.by_worker.get(&worker)?;

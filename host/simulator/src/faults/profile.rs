@@ -1,8 +1,10 @@
 //! How much goes wrong, and where.
 
+use super::kind::FaultKind;
+use super::plan::Rates;
 use std::time::Duration;
 
-/// Which faults happen, and how often. Spans are means; the moments are drawn.
+/// Which faults happen, and how often. The moments are drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
     pub name: &'static str,
@@ -10,84 +12,114 @@ pub struct Profile {
     pub n_jobs: usize,
     /// Faults and submissions end here; what is left has to come to its end by itself.
     pub active: Duration,
-    pub host_crashes: Option<Duration>,
-    pub host_pauses: Option<Duration>,
-    /// Of each worker.
-    pub worker_crashes: Option<Duration>,
-    pub worker_pauses: Option<Duration>,
-    /// Between the host and some of the workers, in one direction or both.
-    pub partitions: Option<Duration>,
-    pub store_faults: Option<Duration>,
-    /// Fraction of the messages.
-    pub loss: f64,
-    pub duplication: f64,
-    /// Fraction of the calls that fail; a review then proposes whatever comes to its mind.
-    pub policy_faults: f64,
-    /// Largest step of the wall clock between two lives of the host, either way.
-    pub clock_step: Duration,
+    /// With the mean time from the end of one to the next, anywhere in the world.
+    pub faults: &'static [(FaultKind, Duration)],
+    pub rates: Rates,
+    /// Largest deviation of a worker's clock, in millionths.
+    pub drift_ppm: u32,
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
-const SECOND: Duration = Duration::from_secs(1);
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
 
 /// Nothing goes wrong but the scripts.
 const CALM: Profile = Profile {
     name: "calm",
     n_workers: 4,
     n_jobs: 25,
-    active: Duration::from_secs(300),
-    host_crashes: None,
-    host_pauses: None,
-    worker_crashes: None,
-    worker_pauses: None,
-    partitions: None,
-    store_faults: None,
-    loss: 0.0,
-    duplication: 0.0,
-    policy_faults: 0.0,
-    clock_step: Duration::ZERO,
+    active: seconds(300),
+    faults: &[],
+    rates: Rates { loss: 0.0, duplication: 0.0, delay: 0.0, policy_failures: 0.0 },
+    drift_ppm: 0,
 };
 
 const CRASHES: Profile = Profile {
     name: "crashes",
-    host_crashes: Some(Duration::from_secs(40)),
-    worker_crashes: Some(MINUTE),
-    clock_step: Duration::from_secs(7200),
+    faults: &[
+        (FaultKind::HostCrash, seconds(60)),
+        (FaultKind::CrashBeforeAck, seconds(60)),
+        (FaultKind::HostFailover, seconds(90)),
+        (FaultKind::HostClockStep, seconds(60)),
+        (FaultKind::WorkerCrash, seconds(20)),
+        (FaultKind::MassLoss, seconds(180)),
+    ],
     ..CALM
 };
 
-const PAUSES: Profile =
-    Profile { name: "pauses", host_pauses: Some(MINUTE), worker_pauses: Some(MINUTE), ..CALM };
+const PAUSES: Profile = Profile {
+    name: "pauses",
+    faults: &[
+        (FaultKind::HostPause, seconds(60)),
+        (FaultKind::WorkerPause, seconds(20)),
+        (FaultKind::WorkerSleep, seconds(60)),
+        (FaultKind::WorkerClockStep, seconds(60)),
+    ],
+    drift_ppm: 20_000,
+    ..CALM
+};
 
 const NETWORK: Profile = Profile {
     name: "network",
-    partitions: Some(Duration::from_secs(30)),
-    loss: 0.05,
-    duplication: 0.05,
+    faults: &[
+        (FaultKind::Partition, seconds(60)),
+        (FaultKind::HostDeaf, seconds(120)),
+        (FaultKind::WorkersDeaf, seconds(120)),
+    ],
+    rates: Rates { loss: 0.05, duplication: 0.05, delay: 0.02, ..CALM.rates },
     ..CALM
 };
 
 const STORE: Profile = Profile {
     name: "store",
-    store_faults: Some(Duration::from_secs(20)),
-    host_crashes: Some(MINUTE),
+    faults: &[
+        (FaultKind::DiskFull, seconds(30)),
+        (FaultKind::SlowDisk, seconds(60)),
+        (FaultKind::HostCrash, seconds(90)),
+        (FaultKind::CrashBeforeAck, seconds(60)),
+    ],
     ..CALM
 };
 
-const POLICIES: Profile = Profile { name: "policies", policy_faults: 0.2, ..CALM };
+const POLICIES: Profile = Profile {
+    name: "policies",
+    faults: &[
+        (FaultKind::PolicySwap, seconds(30)),
+        (FaultKind::PolicyHold, seconds(60)),
+        (FaultKind::SlowPolicy, seconds(60)),
+        (FaultKind::SenselessPolicy, seconds(30)),
+        (FaultKind::BrokenWorker, seconds(120)),
+    ],
+    rates: Rates { policy_failures: 0.2, ..CALM.rates },
+    ..CALM
+};
 
 const ALL: Profile = Profile {
     name: "all",
-    host_crashes: Some(MINUTE),
-    host_pauses: Some(Duration::from_secs(90)),
-    worker_crashes: Some(Duration::from_secs(120)),
-    worker_pauses: Some(Duration::from_secs(120)),
-    partitions: Some(MINUTE),
-    store_faults: Some(MINUTE),
-    loss: 0.02,
-    duplication: 0.02,
-    policy_faults: 0.1,
-    clock_step: Duration::from_secs(7200),
+    faults: &[
+        (FaultKind::Partition, seconds(120)),
+        (FaultKind::HostDeaf, seconds(240)),
+        (FaultKind::WorkersDeaf, seconds(240)),
+        (FaultKind::HostCrash, seconds(90)),
+        (FaultKind::CrashBeforeAck, seconds(120)),
+        (FaultKind::HostPause, seconds(120)),
+        (FaultKind::HostFailover, seconds(180)),
+        (FaultKind::HostClockStep, seconds(90)),
+        (FaultKind::DiskFull, seconds(90)),
+        (FaultKind::SlowDisk, seconds(180)),
+        (FaultKind::WorkerCrash, seconds(45)),
+        (FaultKind::WorkerPause, seconds(60)),
+        (FaultKind::WorkerSleep, seconds(120)),
+        (FaultKind::WorkerClockStep, seconds(120)),
+        (FaultKind::BrokenWorker, seconds(240)),
+        (FaultKind::MassLoss, seconds(300)),
+        (FaultKind::PolicyHold, seconds(180)),
+        (FaultKind::SlowPolicy, seconds(180)),
+        (FaultKind::PolicySwap, seconds(90)),
+        (FaultKind::SenselessPolicy, seconds(90)),
+    ],
+    rates: Rates { loss: 0.02, duplication: 0.02, delay: 0.01, policy_failures: 0.1 },
+    drift_ppm: 20_000,
     ..CALM
 };
 
@@ -100,10 +132,5 @@ impl Profile {
 
     pub fn all() -> Profile {
         ALL
-    }
-
-    /// Long enough for every retry, loss and backoff of what is left when the faults end.
-    pub(super) fn patience(&self) -> Duration {
-        3600 * SECOND
     }
 }

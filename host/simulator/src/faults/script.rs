@@ -1,6 +1,8 @@
 //! What a script of this world does: `ms=1500 fail=30` lasts about that long and fails in 30 of a
-//! hundred attempts. How long and how exactly depends on the attempt alone.
+//! hundred attempts; `kills` takes its worker with it. How long and how exactly depends on the attempt
+//! alone.
 
+use super::plan::TaskPlan;
 use pointsman_worker::{AttemptKey, Outcome};
 use std::time::Duration;
 
@@ -8,11 +10,16 @@ use std::time::Duration;
 pub(super) struct Script {
     ms: u64,
     fails: bool,
+    pub kills_worker: bool,
 }
 
+/// What is not there cannot be run.
+const NOT_FOUND: i32 = 127;
+
 impl Script {
-    pub fn text(ms: u64, fail_percent: u64) -> String {
-        format!("ms={ms} fail={fail_percent}")
+    pub fn text(task: &TaskPlan) -> String {
+        let kills = if task.kills_worker { " kills" } else { "" };
+        format!("ms={} fail={}{kills}", task.ms, task.fail_percent)
     }
 
     pub fn read(text: &str, key: AttemptKey) -> Script {
@@ -23,7 +30,11 @@ impl Script {
         let seed = key.task << 32 ^ u64::from(key.number) << 16 ^ key.term;
         let mut rng = fastrand::Rng::with_seed(seed);
         let (ms, fail) = (number("ms="), number("fail="));
-        Script { ms: ms / 2 + rng.u64(..=ms), fails: rng.u64(..100) < fail }
+        Script {
+            ms: ms / 2 + rng.u64(..=ms),
+            fails: rng.u64(..100) < fail,
+            kills_worker: text.ends_with(" kills"),
+        }
     }
 
     pub fn lasts(self) -> Duration {
@@ -32,5 +43,14 @@ impl Script {
 
     pub fn outcome(self) -> Outcome {
         Outcome::ExitCode(i32::from(self.fails))
+    }
+
+    /// As it goes where nothing runs.
+    pub fn broken() -> Script {
+        Script { ms: 10, fails: true, kills_worker: false }
+    }
+
+    pub fn broken_outcome() -> Outcome {
+        Outcome::ExitCode(NOT_FOUND)
     }
 }

@@ -1,18 +1,24 @@
 //! Workers: the production agent, and around it what its session does: registers, syncs, polls, tries
 //! again. Scripts are spans of time with an outcome that their text and their attempt decide.
 
+mod clock;
+mod scripts;
+
 use super::agenda::{Agenda, What};
 use super::checker::Checker;
+use super::client::NAME_LABEL;
 use super::host::{Body, Request, Sender};
+use super::plan::WorkerPlan;
 use super::sabotage::Sabotage;
-use super::script::Script;
+use clock::Clock;
 use pointsman_protocol::worker::{
     CommandsResponse, PROTOCOL_VERSION, RegisterRequest, RegisterResponse, SyncResponse,
     WireCapacity,
 };
-use pointsman_scheduler::{KILL_GRACE, Time, WorkerId};
-use pointsman_worker::agent::{Action, Agent};
-use pointsman_worker::{AttemptKey, End, Outcome, StopReason};
+use pointsman_scheduler::{Time, WorkerId};
+use pointsman_worker::AttemptKey;
+use pointsman_worker::agent::Agent;
+use scripts::Running;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -36,6 +42,8 @@ pub(super) enum WorkerDue {
     CallOver(u64),
     Register,
     Poll,
+    /// Whoever watches over it starts it again.
+    Restart,
 }
 
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,8 +56,9 @@ pub(super) struct SimWorker {
     index: usize,
     pub name: String,
     capacity: WireCapacity,
-    /// A moment that stands for the start of the run.
-    epoch: Instant,
+    clock: Clock,
+    /// Whatever runs here fails at once.
+    pub is_broken: bool,
     n_calls: u64,
     n_lives: u64,
     is_paused: bool,
@@ -78,15 +87,6 @@ struct Membership {
     interval: Duration,
 }
 
-struct Running {
-    script: Script,
-    timeout: Option<Duration>,
-    started: Option<Time>,
-    n_ends: u32,
-    /// What the end that counts will be.
-    outcome: Outcome,
-}
-
 /// Beside the worker itself.
 pub(super) struct Around<'a> {
     pub agenda: &'a mut Agenda,
@@ -94,13 +94,26 @@ pub(super) struct Around<'a> {
     pub sabotage: Option<Sabotage>,
 }
 
+impl Around<'_> {
+    /// Whether this planted bug strikes now, which it does with that probability.
+    pub fn sabotages(&mut self, sabotage: Sabotage, probability: f64) -> bool {
+        self.sabotage == Some(sabotage) && self.agenda.chance(probability)
+    }
+}
+
+pub(super) fn worker_name(index: usize) -> String {
+    format!("w{index}")
+}
+
 impl SimWorker {
-    pub fn new(index: usize, cpus: u64, epoch: Instant) -> SimWorker {
+    pub fn new(index: usize, plan: &WorkerPlan, epoch: Instant) -> SimWorker {
+        let (cpu_milli, memory) = (plan.cpu_milli, plan.memory_mb * 1_000_000);
         SimWorker {
             index,
-            name: format!("w{index}"),
-            capacity: WireCapacity { cpu_milli: cpus * 1000, memory: 8_000_000_000, gpus: 0 },
-            epoch,
+            name: worker_name(index),
+            capacity: WireCapacity { cpu_milli, memory, gpus: 0 },
+            clock: Clock::new(epoch, plan.drift_ppm),
+            is_broken: false,
             n_calls: 0,
             n_lives: 0,
             is_paused: false,
@@ -114,23 +127,32 @@ impl SimWorker {
     }
 
     /// Its scripts die with it.
-    pub fn crash(&mut self, checker: &mut Checker) {
+    pub fn crash(&mut self, now: Time, checker: &mut Checker) {
         if let Some(process) = self.process.take() {
-            process.scripts.keys().for_each(|key| checker.note_ended(*key));
+            process.scripts.keys().for_each(|key| checker.note_gone(*key));
         }
+        self.clock.go_on(now);
         self.is_paused = false;
         self.deferred.clear();
     }
 
-    pub fn pause(&mut self, checker: &mut Checker) {
+    pub fn pause(&mut self, now: Time, clock_goes_on: bool, checker: &mut Checker) {
         let Some(process) = &self.process else { return };
         self.is_paused = true;
+        if !clock_goes_on {
+            self.clock.stop(now);
+        }
         process.scripts.keys().for_each(|key| checker.note_frozen(*key));
     }
 
-    pub fn resume(&mut self) -> VecDeque<What> {
+    pub fn resume(&mut self, now: Time) -> VecDeque<What> {
         self.is_paused = false;
+        self.clock.go_on(now);
         std::mem::take(&mut self.deferred)
+    }
+
+    pub fn step_clock(&mut self, now: Time, ms: i64) {
+        self.clock.jump(now, Duration::from_millis(ms.unsigned_abs()));
     }
 
     pub fn start(&mut self, agenda: &mut Agenda) {
@@ -157,11 +179,7 @@ impl SimWorker {
     }
 
     fn instant(&self, at: Time) -> Instant {
-        self.epoch + at.since(Time::ZERO)
-    }
-
-    fn time(&self, at: Instant) -> Time {
-        Time::ZERO.after(at.saturating_duration_since(self.epoch))
+        self.clock.at(at)
     }
 
     fn call(&mut self, agenda: &mut Agenda, body: Body, timeout: Duration) -> u64 {
@@ -196,12 +214,12 @@ impl SimWorker {
             life: process.life,
             n,
             capacity,
-            labels: BTreeMap::new(),
+            labels: BTreeMap::from([(NAME_LABEL.to_owned(), self.name.clone())]),
             held,
             finished,
         };
         let mut hash = [0; 32];
-        hash[0] = self.index as u8 + 1;
+        hash[..8].copy_from_slice(&(self.index as u64 + 1).to_le_bytes());
         let registration = request.into_registration(hash).expect("it is a good one");
         let call = self.call(agenda, Body::Register(registration), REGISTER_TIMEOUT);
         self.process_mut().registering = Some(call);
@@ -227,6 +245,7 @@ impl SimWorker {
             WorkerDue::CallOver(call) => self.take(around, call, Answered::Failed),
             WorkerDue::Register => self.register(around.agenda),
             WorkerDue::Poll => self.poll(around.agenda),
+            WorkerDue::Restart => self.start(around.agenda),
         }
         self.look(around);
     }
@@ -371,12 +390,12 @@ impl SimWorker {
         self.sync_if_due(around.agenda);
         let process = self.process.as_ref().expect("checked above");
         let news = process.agent.news_due().filter(|_| process.syncing.is_none());
-        let news = news.map(|at| self.time(at).max(process.sync_not_before));
+        let news = news.map(|at| self.clock.when(at, now).max(process.sync_not_before));
         let wanted = process.wants_sync.then_some(process.sync_not_before);
         let tick = Some(process.next_tick);
         let of_member = [news, wanted.filter(|_| process.syncing.is_none()), tick];
         let of_member = of_member.into_iter().flatten().filter(|_| process.membership.is_some());
-        let lease = process.agent.lease_ends().map(|at| self.time(at));
+        let lease = process.agent.lease_ends().map(|at| self.clock.when(at, now));
         let next = of_member.chain(lease).min();
         let process = self.process_mut();
         process.n_looks += 1;
@@ -405,80 +424,6 @@ impl SimWorker {
         let body = Body::Sync { seq, acked, report: request.into_report(worker) };
         let call = self.call(agenda, body, SYNC_TIMEOUT);
         self.process_mut().syncing = Some(call);
-    }
-
-    fn act(&mut self, around: &mut Around<'_>, actions: Vec<Action>) {
-        for action in actions {
-            match action {
-                Action::Run(execution) => {
-                    let key = execution.key;
-                    around.checker.note_run(key, &self.name, around.agenda.now);
-                    if around.sabotage == Some(Sabotage::AgentRunsTwice)
-                        && around.agenda.chance(0.02)
-                    {
-                        around.checker.note_run(key, &self.name, around.agenda.now);
-                    }
-                    let script = Script::read(&execution.script, key);
-                    let outcome = script.outcome();
-                    let timeout = execution.timeout;
-                    let running = Running { script, timeout, started: None, n_ends: 0, outcome };
-                    self.process_mut().scripts.insert(key, running);
-                    let wait = around.agenda.around(Duration::from_millis(3));
-                    self.later(around.agenda, wait, WorkerDue::ScriptStarts(key));
-                }
-                Action::Stop(key, reason) => self.stop_script(around, key, reason),
-            }
-        }
-    }
-
-    fn script_starts(&mut self, around: &mut Around<'_>, key: AttemptKey) {
-        let now = around.agenda.now;
-        let instant = self.instant(now);
-        let process = self.process_mut();
-        let Some(running) = process.scripts.get_mut(&key) else { return };
-        running.started = Some(now);
-        process.agent.handle_started(instant, key);
-        let running = &mut process.scripts.get_mut(&key).expect("looked up just before");
-        if running.n_ends > 0 {
-            // It is being stopped already.
-            return;
-        }
-        let mut lasts = running.script.lasts();
-        if let Some(timeout) = running.timeout.filter(|timeout| *timeout < lasts) {
-            lasts = timeout;
-            running.outcome = Outcome::Timeout;
-        }
-        running.n_ends += 1;
-        let due = WorkerDue::ScriptEnds(key, running.n_ends);
-        self.later(around.agenda, lasts, due);
-    }
-
-    fn stop_script(&mut self, around: &mut Around<'_>, key: AttemptKey, reason: StopReason) {
-        let takes = if around.agenda.chance(0.8) {
-            around.agenda.around(Duration::from_millis(5)).min(KILL_GRACE)
-        } else {
-            KILL_GRACE
-        };
-        let Some(running) = self.process_mut().scripts.get_mut(&key) else { return };
-        if matches!(running.outcome, Outcome::Stopped(_)) {
-            return;
-        }
-        running.outcome = Outcome::Stopped(reason);
-        running.n_ends += 1;
-        let due = WorkerDue::ScriptEnds(key, running.n_ends);
-        self.later(around.agenda, takes, due);
-    }
-
-    fn script_ends(&mut self, around: &mut Around<'_>, key: AttemptKey, n: u32) {
-        let now = around.agenda.now;
-        let process = self.process_mut();
-        if process.scripts.get(&key).is_none_or(|running| running.n_ends != n) {
-            return;
-        }
-        let running = process.scripts.remove(&key).expect("looked up just before");
-        around.checker.note_ended(key);
-        let ran = running.started.map(|started| now.since(started));
-        process.agent.handle_ended(key, &End { outcome: running.outcome, ran });
     }
 
     /// What is left to do at rest.

@@ -3,17 +3,18 @@
 use super::agenda::{Agenda, What};
 use super::checker::Checker;
 use super::client::Client;
-use super::disaster;
+use super::disaster::Disaster;
 use super::host::Host;
-use super::profile::Profile;
+use super::invariant::Invariant;
+use super::plan::Plan;
 use super::sabotage::Sabotage;
 use super::worker::{Around, SimWorker};
 use pointsman_scheduler::{Settings, Time};
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) struct World {
-    pub profile: Profile,
+    pub plan: Plan,
     pub sabotage: Option<Sabotage>,
     pub agenda: Agenda,
     pub host: Host,
@@ -27,25 +28,29 @@ pub(super) struct World {
 }
 
 const TAIL: usize = 60;
+/// Long enough for every retry, loss and backoff of what is left when the faults end.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 impl World {
-    pub fn new(seed: u64, profile: Profile, sabotage: Option<Sabotage>) -> World {
-        let mut agenda = Agenda::new(seed, &profile);
+    pub fn new(plan: Plan, sabotage: Option<Sabotage>) -> World {
+        let mut agenda = Agenda::new(&plan, sabotage);
         let epoch = Instant::now();
-        let cpus = |agenda: &mut Agenda| agenda.rng.u64(2..=4);
-        let workers = (0..profile.n_workers)
-            .map(|index| SimWorker::new(index, cpus(&mut agenda), epoch))
-            .collect();
-        let client = Client::new(&mut agenda, &profile);
-        disaster::begin(&mut agenda, &profile);
+        let workers = plan.workers.iter().enumerate();
+        let workers = workers.map(|(index, it)| SimWorker::new(index, it, epoch)).collect();
+        let client = Client::new(&mut agenda, &plan);
+        let at = |ms: u64| Time::ZERO.after(Duration::from_millis(ms));
+        for (index, fault) in plan.faults.iter().enumerate() {
+            agenda.at(at(fault.at_ms), What::Disaster(Disaster::Begin(index)));
+        }
+        agenda.at(at(plan.active_ms), What::Disaster(Disaster::Heal));
         let mut world = World {
-            host: Host::new(seed, Settings::default(), profile.policy_faults),
-            profile,
+            host: Host::new(plan.seed, Settings::default()),
+            checker: Checker::new(&plan),
+            plan,
             sabotage,
             agenda,
             workers,
             client,
-            checker: Checker::new(),
             is_healed: false,
             n_steps: 0,
             tail: VecDeque::new(),
@@ -57,12 +62,12 @@ impl World {
         world
     }
 
-    /// To the end, to the first violation, or for so many steps.
+    /// To the end, to the first thing that does not hold, or for so many steps.
     pub fn play(&mut self, max_steps: u64) {
-        let deadline = Time::ZERO.after(self.profile.active).after(self.profile.patience());
-        while self.checker.violations.is_empty() && self.n_steps < max_steps {
+        let deadline = Time::ZERO.after(Duration::from_millis(self.plan.active_ms) + PATIENCE);
+        while self.checker.broken.is_empty() && self.n_steps < max_steps {
             if self.is_over() {
-                self.check_rest();
+                self.checker.check_rest();
                 return;
             }
             let Some(what) = self.agenda.next().filter(|_| self.agenda.now < deadline) else {
@@ -70,6 +75,7 @@ impl World {
                 return;
             };
             self.n_steps += 1;
+            self.checker.now = self.agenda.now;
             self.note(&what);
             self.happen(what);
         }
@@ -99,23 +105,21 @@ impl World {
             What::ToClient { operation, answer } => {
                 client.handle_answer(around.checker, operation, answer.map(|it| *it));
             }
-            What::Client(due) => client.handle_due(around.agenda, due),
+            What::Client(due) => client.handle_due(around.agenda, around.checker, due),
             What::Disaster(disaster) => self.strike(disaster),
         }
     }
 
     pub fn start_host(&mut self) {
-        if !self.host.is_down() {
-            return;
-        }
-        let most = self.profile.clock_step.as_nanos() as i64;
-        let step = if most > 0 { self.agenda.rng.i64(-most..=most) } else { 0 };
         let World { agenda, checker, host, sabotage, .. } = self;
-        host.start(&mut Around { agenda, checker, sabotage: *sabotage }, step);
+        if host.is_down() {
+            host.start(&mut Around { agenda, checker, sabotage: *sabotage });
+        }
     }
 
     /// What came to the host while it was paused, in order.
-    pub fn replay_of_host(&mut self) {
+    pub fn resume_host(&mut self) {
+        self.host.is_paused = false;
         let now = self.agenda.now;
         for what in self.host.take_deferred() {
             self.agenda.at(now, what);
@@ -124,7 +128,7 @@ impl World {
 
     pub fn resume_worker(&mut self, worker: usize) {
         let now = self.agenda.now;
-        for what in self.workers[worker].resume() {
+        for what in self.workers[worker].resume(now) {
             self.agenda.at(now, what);
         }
     }
@@ -133,25 +137,21 @@ impl World {
         self.is_healed
             && self.client.is_done()
             && self.checker.unfinished().is_empty()
-            && self.host.unrest().is_empty()
             && self.workers.iter().all(|worker| worker.unrest().is_none())
-    }
-
-    fn check_rest(&mut self) {
-        let found = self.checker.unrest();
-        self.checker.violations.extend(found);
+            && self.host.unrest().is_empty()
     }
 
     fn complain_of_waiting(&mut self) {
-        for task in self.checker.unfinished() {
-            let reason = self.host.reason(task);
-            self.checker.complain(format!("{task} never ends: {reason}"));
+        let World { checker, host, workers, client, .. } = self;
+        let mut waits = |text: String| checker.complain(Invariant::EverythingEnds, text);
+        workers.iter().filter_map(SimWorker::unrest).for_each(&mut waits);
+        if !client.is_done() {
+            waits("a client never gets its answer".to_owned());
         }
-        let of_workers = self.workers.iter().filter_map(SimWorker::unrest);
-        self.checker.violations.extend(of_workers);
-        self.checker.violations.extend(self.host.unrest());
-        if !self.client.is_done() {
-            self.checker.complain("a client never gets its answer".to_owned());
+        for task in checker.unfinished() {
+            let text = format!("{task} never ends: {}", host.reason(task));
+            checker.complain(Invariant::EverythingEnds, text);
         }
+        checker.broken.extend(host.unrest());
     }
 }

@@ -1,0 +1,53 @@
+//! Bugs planted on purpose are found, and said to be what they are: each thing that must hold has one
+//! at least that breaks it.
+
+use crate::MAX_STEPS;
+use pointsman_simulator::faults::{
+    FaultOptions, Invariant, Plan, Sabotage, Violation, run, run_twice,
+};
+
+/// A bug that so many worlds do not show is not found.
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=60;
+
+/// Some other check tells these first, so that their own is not shown to work.
+const SHADOWED: [Sabotage; 5] = [
+    Sabotage::LeaseIsIgnored,
+    Sabotage::RecordsAreReordered,
+    Sabotage::AttemptsAreNumberedAnew,
+    Sabotage::JobEndsAreNotWritten,
+    Sabotage::WakesAreForgotten,
+];
+
+fn play(seed: u64, sabotage: Sabotage) -> Option<Box<Violation>> {
+    let plan = Plan::draw(seed, &sabotage.profile());
+    let options =
+        FaultOptions { max_steps: MAX_STEPS, sabotage: Some(sabotage), ..FaultOptions::new(plan) };
+    match sabotage.breaks() {
+        Invariant::EqualSeedsPlayAlike => run_twice(&options).err(),
+        _ => run(&options).err(),
+    }
+}
+
+#[test]
+fn nothing_that_must_hold_goes_without_a_planted_bug() {
+    for invariant in Invariant::ALL {
+        let breaks = |sabotage: &Sabotage| sabotage.breaks() == invariant;
+        assert!(Sabotage::ALL.iter().any(breaks), "nothing shows that {invariant:?} is checked");
+    }
+}
+
+#[test]
+fn no_planted_bug_stays_unseen() {
+    let mut unseen = Vec::new();
+    for sabotage in Sabotage::ALL.into_iter().filter(|it| !SHADOWED.contains(it)) {
+        let shows = |seed: &u64| {
+            play(*seed, sabotage).is_some_and(|violation| violation.breaks(sabotage.breaks()))
+        };
+        let first = SEEDS.into_iter().find(shows);
+        println!("{sabotage:?} breaks {:?}: seed {first:?}", sabotage.breaks());
+        if first.is_none() {
+            unseen.push(sabotage);
+        }
+    }
+    assert!(unseen.is_empty(), "not found: {unseen:?}");
+}
