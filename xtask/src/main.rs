@@ -12,7 +12,7 @@ cargo xtask test [ARGS…]       every test; ARGS go to the test runner (for exa
 cargo xtask bench [NAME…]      benchmarks in release mode: inner, processes, decision, hostile; all without NAME
 cargo xtask soak [--swaps N | --compile FILE]
                                replace policies under load, or compile a large one; what that does to latency
-cargo xtask sim [--seeds N | --seed S] [--profile NAME] [--steps N]
+cargo xtask sim [--seeds N | --seed S | --script FILE] [--profile NAME] [--steps N] [--twice] [--shrink SECONDS]
                                worlds in virtual time in which hosts, workers, network, disk and policies fail
 cargo xtask storm [--rounds N]  real hosts and workers under load, killed and frozen again and again
 cargo xtask newcomer [--lang rust|python|javascript]
