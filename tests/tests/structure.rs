@@ -35,7 +35,19 @@ fn no_crate_depends_on_what_it_should_not_know() {
         ("server", &["bundle", "policy", "protocol", "scheduler", "store"]),
         ("worker", &["protocol"]),
         ("simulator", &["bundle", "policy", "protocol", "scheduler", "store", "worker"]),
-        ("cli", &["bundle", "policy", "protocol", "scheduler", "server", "simulator", "worker"]),
+        (
+            "cli",
+            &[
+                "bundle",
+                "policy",
+                "protocol",
+                "scheduler",
+                "server",
+                "simulator",
+                "store",
+                "worker",
+            ],
+        ),
     ]);
     let mut n_seen = 0;
     for entry in fs::read_dir(root().join("host")).unwrap() {

@@ -15,6 +15,7 @@ pub mod policy;
 pub mod simulate;
 pub mod import;
 pub mod config;
+pub mod store;
 pub mod demo;
 
 /// `NAME=VALUE` on the command line.

@@ -52,6 +52,7 @@ enum Command {
     Simulate(commands::simulate::Args),
     Import(commands::import::Args),
     Config(commands::config::Args),
+    Store(commands::store::Args),
     Demo(commands::demo::Args),
 }
 
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => commands::simulate::simulate(&args, output),
         Command::Import(args) => commands::import::import(&args),
         Command::Config(args) => commands::config::config(&args, &connection, output),
+        Command::Store(args) => commands::store::store(&args, output),
         Command::Demo(args) => commands::demo::demo(&args, output),
     };
     let exit = outcome.unwrap_or_else(|failure| {

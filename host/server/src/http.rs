@@ -34,7 +34,7 @@ use guard::Guard;
 use pointsman_protocol::api::ConfigStatus;
 use pointsman_protocol::problem::Problem;
 use pointsman_scheduler::Term;
-use pointsman_store::Health;
+use pointsman_store::{Health, SetAside};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
@@ -51,6 +51,8 @@ pub struct App {
     /// What became of the file's newest content.
     pub config_status: Arc<ArcSwap<ConfigStatus>>,
     pub store: Arc<Health>,
+    /// Records that could not be read when the host started, or earlier.
+    pub set_aside: Arc<[SetAside]>,
     pub clock: Clock,
     pub term: Term,
     /// Whatever is held for news ends when this is true.

@@ -114,6 +114,7 @@ impl Host {
         let data_dir = config.server.data_dir.clone();
         let term = store.begin_term()?;
         let snapshot = store.load()?;
+        let set_aside = store.set_aside().into();
         let clock = Clock::starting_after(newest_time(&snapshot));
         let settings = library_settings(&config.policies, Some(&data_dir));
         let (policies, library) = PolicyHost::start(settings)?;
@@ -154,6 +155,7 @@ impl Host {
             config: Arc::new(ArcSwap::from_pointee(config)),
             config_status: Arc::default(),
             store,
+            set_aside,
             clock,
             term,
             stopped,

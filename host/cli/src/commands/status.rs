@@ -69,6 +69,11 @@ async fn show_all(client: &Client, watches: bool, output: Output) -> Result<bool
         status.n_workers
     ));
     tell_config(&status.config, output);
+    if !status.set_aside.is_empty() {
+        let n = status.set_aside.len();
+        let text = format!("{n} damaged records of the store were set aside; --json tells which");
+        output.parts(&[(Colour::Red, &text)]);
+    }
     if status.tasks.is_empty() {
         return Ok(false);
     }

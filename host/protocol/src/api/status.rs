@@ -15,6 +15,9 @@ pub struct StatusView {
     pub counts: Counts,
     pub n_workers_live: u64,
     pub n_workers: u64,
+    /// Records of the store that could not be read, in this and in earlier starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<SetAsideView>,
     /// What became of the configuration file since the start.
     #[serde(default)]
     pub config: ConfigStatus,
@@ -67,6 +70,18 @@ pub struct ConfigProblem {
     pub key: Option<String>,
     pub problem: String,
     pub remedy: String,
+}
+
+/// A record that could not be read, and what became of what it stood for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAsideView {
+    /// When it was noticed.
+    pub at: String,
+    /// Of record: `task`, `task_status`, `job`, `worker`, `queue`, `idempotency_key`.
+    pub kind: String,
+    pub key: String,
+    pub problem: String,
+    pub outcome: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

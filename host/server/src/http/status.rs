@@ -7,12 +7,13 @@ use super::tasks::reasons;
 use crate::driver::NoAnswer;
 use crate::read_model::{ReadModel, Task};
 use axum::extract::State;
-use pointsman_protocol::api::{ConfigStatus, EndReasonView, StatusRow, StatusView};
+use pointsman_protocol::api::{ConfigStatus, EndReasonView, SetAsideView, StatusRow, StatusView};
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::timestamp::Timestamp;
 use pointsman_scheduler::TaskId;
 use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::record::{TaskState, WorkerState};
+use pointsman_store::SetAside;
 
 pub async fn show(State(app): State<App>, mut query: Query) -> Answered<StatusView> {
     let limit = query.limit()?;
@@ -34,10 +35,21 @@ pub async fn show(State(app): State<App>, mut query: Query) -> Answered<StatusVi
         counts: model.counts(),
         n_workers_live: model.workers.values().filter(is_live).count() as u64,
         n_workers: model.workers.len() as u64,
+        set_aside: app.set_aside.iter().map(set_aside_view).collect(),
         config: ConfigStatus::clone(&app.config_status.load()),
         tasks: ids.iter().filter_map(row).collect(),
         next_cursor: None,
     })
+}
+
+fn set_aside_view(it: &SetAside) -> SetAsideView {
+    SetAsideView {
+        at: it.at.clone(),
+        kind: it.kind.clone(),
+        key: it.key.clone(),
+        problem: it.problem.clone(),
+        outcome: it.outcome.clone(),
+    }
 }
 
 /// Placed tasks first, then waiting ones, then those that ended last, to which up to a quarter of
