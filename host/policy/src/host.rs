@@ -180,6 +180,7 @@ impl PolicyHost {
                     last_failure: ladder.last_failure.clone(),
                 };
                 handover.publish(slot, view, std::mem::take(&mut ladder.quarantined));
+                handover.retire(std::mem::take(&mut ladder.retired));
             }
         }
     }

@@ -95,6 +95,8 @@ pub(crate) struct Ladder {
     pub incidents: Vec<Incident>,
     /// Given up since this was last taken.
     pub quarantined: Vec<Arc<Generation>>,
+    /// Replaced since this was last taken. Freeing them takes its time, so somebody else does it.
+    pub retired: Vec<Runner>,
     /// What a reader is shown has changed.
     pub is_changed: bool,
     pub last_failure: Option<Failed>,
@@ -128,6 +130,7 @@ impl Ladder {
             n_calls: 0,
             incidents: Vec::new(),
             quarantined: Vec::new(),
+            retired: Vec::new(),
             is_changed: true,
             last_failure: None,
             look_again: None,
@@ -178,19 +181,28 @@ impl Ladder {
                 return;
             }
             Change::Unbind => {
-                self.active = None;
-                self.last_good = None;
+                self.retired.extend(self.active.take());
+                self.retired.extend(self.last_good.take());
             }
             Change::RollBack(generation) => {
-                let before = self.last_good.take();
-                let before = before.filter(|it| it.generation.stamp == generation.stamp);
-                self.active = Some(before.unwrap_or_else(|| Runner::new(generation, None)));
+                let is_it = |it: &Runner| it.generation.stamp == generation.stamp;
+                let before = match self.last_good.take() {
+                    Some(before) if is_it(&before) => before,
+                    other => {
+                        self.retired.extend(other);
+                        Runner::new(generation, None)
+                    }
+                };
+                self.retired.extend(self.active.replace(before));
             }
             Change::Activate(generation, instance) => {
                 let old = self.active.replace(Runner::new(generation, instance.map(|it| *it)));
                 let is_good = |old: &Runner| old.has_served && old.health.is_good(now);
-                if let Some(old) = old.filter(is_good) {
-                    self.last_good = Some(old);
+                match old {
+                    Some(old) if is_good(&old) => {
+                        self.retired.extend(self.last_good.replace(old));
+                    }
+                    old => self.retired.extend(old),
                 }
             }
         }

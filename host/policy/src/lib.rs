@@ -60,11 +60,11 @@ pub use host::{FixedError, FixedPolicies, PolicyHost, Source};
 pub use incident::{Failed, Incident, IncidentKind};
 pub use inspection::{Bench, BenchRow, Cost, Inspected, Inspector, Subject};
 pub use ladder::OnFailure;
+pub use lease::{Lease, Writers, writers};
 pub use library::{
     Binding, LibraryError, LibrarySettings, PolicyLibrary, RollbackError, RolledBack,
     StandardPolicy, UploadError, UseError,
 };
-pub use lease::{Lease, Writers, writers};
 pub use limits::{Limits, Metering, WALL_FACTOR};
 pub use manifest::ManifestError;
 pub use native::{NativePolicies, NativeQueue, NativeScoring};

@@ -234,9 +234,14 @@ impl Library {
         }
     }
 
-    /// Writes down what is to outlive the process. Not to be called while holding the work.
+    /// Writes down what is to outlive the process, and the machine. Not to be called while holding the work.
     pub fn save(&self) {
         self.kept.save(|| self.work().memory.clone());
+    }
+
+    /// The same without waiting for the disk, for what can be done again: the file lies in the folder.
+    pub fn save_soon(&self) {
+        self.kept.save_soon(|| self.work().memory.clone());
     }
 
     /// What the driver has in force for `slot`, even if a lower rung serves at the moment.

@@ -1,15 +1,16 @@
 //! What the library remembers over restarts: the last generation number, overrides, parked
 //! contents, and the accepted files that serve even when the folder no longer has them.
 
-use crate::disk::{BEING_WRITTEN, make_private_dir, write_whole};
+use crate::disk::{BEING_WRITTEN, make_private_dir, sync, write_unsynced, write_whole};
 use crate::folder::Content;
 use crate::generation::{ContentKey, Digest};
 use crate::shared::{index, lock};
 use pointsman_scheduler::Slot;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 /// One that is about to serve, the one that serves, and its predecessor.
 const MAX_KEPT: usize = 3;
@@ -107,14 +108,41 @@ impl Memory {
 /// The folder that holds it; without one, nothing outlives the process.
 pub(crate) struct MemoryFolder {
     folder: Option<PathBuf>,
-    /// One at a time, so that the newest state is written last.
-    saving: Mutex<()>,
+    /// One writes at a time, so that the newest state is written last.
+    unsynced: Mutex<Unsynced>,
 }
 
+/// What a power cut would lose, but not the end of the process.
+#[derive(Default)]
+struct Unsynced {
+    /// The number of the last state written.
+    n_saved: u64,
+    memory: Option<Memory>,
+    contents: Vec<PathBuf>,
+    /// When the disk is to have it.
+    due: Option<Due>,
+}
+
+struct Due {
+    at: Instant,
+    latest: Instant,
+}
+
+/// Waiting for the disk keeps the store waiting too, so it is done once for many swaps in a row: when
+/// there was none for so long,
+const SYNC_AFTER: Duration = Duration::from_secs(1);
+/// and however many there are after so long.
+const SYNC_AT_LATEST: Duration = Duration::from_secs(10);
+
 const STATE: &str = "library.json";
+/// The state of which the disk may not have all. Whichever of the two is whole and newer counts.
+const RECENT: &str = "library.recent.json";
 
 #[derive(Serialize, Deserialize)]
 struct StoredMemory {
+    /// Counts the states written.
+    #[serde(default)]
+    saved: u64,
     generation: u32,
     slots: BTreeMap<String, StoredSlot>,
 }
@@ -157,54 +185,97 @@ impl MemoryFolder {
                 false
             }
         });
-        MemoryFolder { folder, saving: Mutex::new(()) }
+        MemoryFolder { folder, unsynced: Mutex::default() }
     }
 
     /// What is unreadable counts as forgotten, with a warning.
     pub fn load(&self) -> Memory {
-        let Some(path) = self.folder.as_ref().map(|folder| folder.join(STATE)) else {
+        let Some(folder) = &self.folder else { return Memory::default() };
+        let recent = read_state(&folder.join(RECENT)).unwrap_or_else(|error| {
+            tracing::debug!("not used: {error}");
+            None
+        });
+        let synced = read_state(&folder.join(STATE)).unwrap_or_else(|error| {
+            match recent {
+                Some(_) => tracing::debug!("not used: {error}"),
+                None => tracing::warn!("{error}"),
+            }
+            None
+        });
+        let Some(newest) = [synced, recent].into_iter().flatten().max_by_key(|it| it.saved) else {
             return Memory::default();
         };
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Memory::default(),
-            Err(error) => {
-                tracing::warn!("{} cannot be read: {error}", path.display());
-                return Memory::default();
-            }
-        };
-        match serde_json::from_slice::<StoredMemory>(&text) {
-            Ok(stored) => stored.read(),
-            Err(error) => {
-                tracing::warn!("{} is damaged and is not used: {error}", path.display());
-                Memory::default()
-            }
-        }
+        lock(&self.unsynced).n_saved = newest.saved;
+        newest.read()
     }
 
     /// Writes what `memory` answers, and returns when the disk has it.
     pub fn save(&self, memory: impl FnOnce() -> Memory) {
-        let Some(folder) = &self.folder else {
-            return;
-        };
-        let _saving = lock(&self.saving);
-        let text = serde_json::to_vec_pretty(&StoredMemory::of(&memory()))
-            .expect("strings and numbers are always JSON");
+        let mut unsynced = lock(&self.unsynced);
+        unsynced.memory = Some(memory());
+        self.sync_all(&mut unsynced);
+    }
+
+    /// The same, but the disk need not have it before [`Self::sync`]. It outlives the process at once.
+    pub fn save_soon(&self, memory: impl FnOnce() -> Memory) {
+        let Some(folder) = &self.folder else { return };
+        let mut unsynced = lock(&self.unsynced);
+        let memory = memory();
+        let text = unsynced.next_text(&memory);
+        unsynced.memory = Some(memory);
+        if let Err(error) = write_unsynced(&folder.join(RECENT), &text) {
+            tracing::warn!("the policy library's state cannot be written: {error}");
+        }
+        unsynced.put_off();
+    }
+
+    /// When to call [`Self::sync`]; None: no need.
+    pub fn sync_due(&self) -> Option<Instant> {
+        lock(&self.unsynced).due.as_ref().map(|due| due.at)
+    }
+
+    /// Returns when the disk has all that was written.
+    pub fn sync(&self) {
+        let mut unsynced = lock(&self.unsynced);
+        if unsynced.due.is_some() {
+            self.sync_all(&mut unsynced);
+        }
+    }
+
+    fn sync_all(&self, unsynced: &mut Unsynced) {
+        unsynced.due = None;
+        let Some(folder) = &self.folder else { return };
+        // First what the state refers to.
+        for path in std::mem::take(&mut unsynced.contents) {
+            // Pruned since.
+            if path.exists()
+                && let Err(error) = sync(&path)
+            {
+                tracing::warn!("an accepted policy may not outlive a power cut: {error}");
+            }
+        }
+        let Some(memory) = unsynced.memory.take() else { return };
+        let text = unsynced.next_text(&memory);
         if let Err(error) = write_whole(&folder.join(STATE), &text) {
             tracing::warn!("the policy library's state cannot be written: {error}");
         }
     }
 
+    /// Keeps it; the disk has it after the next [`Self::sync`] or [`Self::save`].
     pub fn keep(&self, content: &Content) {
         let Some(path) = self.path(content.digest) else {
             return;
         };
         // Damaged bytes under its name are replaced.
-        if self.read(content.digest).is_none()
-            && let Err(error) = write_whole(&path, &content.bytes)
-        {
+        if self.read(content.digest).is_some() {
+            return;
+        }
+        if let Err(error) = write_unsynced(&path, &content.bytes) {
             tracing::warn!("an accepted policy cannot be kept: {error}");
         }
+        let mut unsynced = lock(&self.unsynced);
+        unsynced.contents.push(path);
+        unsynced.put_off();
     }
 
     /// The bytes kept under `digest`, if they are still what they were.
@@ -243,11 +314,37 @@ impl MemoryFolder {
     }
 }
 
+impl Unsynced {
+    fn next_text(&mut self, memory: &Memory) -> Vec<u8> {
+        self.n_saved += 1;
+        serde_json::to_vec_pretty(&StoredMemory::of(memory, self.n_saved))
+            .expect("strings and numbers are always JSON")
+    }
+
+    fn put_off(&mut self) {
+        let now = Instant::now();
+        let latest = self.due.as_ref().map_or(now + SYNC_AT_LATEST, |due| due.latest);
+        self.due = Some(Due { at: latest.min(now + SYNC_AFTER), latest });
+    }
+}
+
+/// None: there is none.
+fn read_state(path: &Path) -> Result<Option<StoredMemory>, String> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
+    };
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|error| format!("{} is damaged and is not used: {error}", path.display()))
+}
+
 impl StoredMemory {
-    fn of(memory: &Memory) -> StoredMemory {
+    fn of(memory: &Memory, saved: u64) -> StoredMemory {
         let slots =
             Slot::ALL.map(|slot| (slot.name().to_owned(), StoredSlot::of(memory.slot(slot))));
-        StoredMemory { generation: memory.generation, slots: slots.into() }
+        StoredMemory { saved, generation: memory.generation, slots: slots.into() }
     }
 
     fn read(self) -> Memory {
@@ -348,6 +445,38 @@ mod tests {
         assert!(store.read(content.digest).is_some(), "and are replaced");
         std::fs::write(folder.path().join(STATE), b"{\"gener").unwrap();
         assert_eq!(store.load(), Memory::default());
+    }
+
+    #[test]
+    fn no_half_written_state_takes_the_place_of_a_whole_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = |generation| Memory { generation, ..Memory::default() };
+        let open = || MemoryFolder::new(Some(folder.path().to_owned()));
+        let loaded = || open().load().generation;
+        let store = open();
+        store.save(|| memory(1));
+        assert_eq!(store.sync_due(), None);
+        store.save_soon(|| memory(2));
+        assert_eq!(loaded(), 2, "the process may end at once");
+        let due = store.sync_due().expect("the disk is to have it");
+        assert!(due <= Instant::now() + SYNC_AFTER);
+        let recent = folder.path().join(RECENT);
+        let text = std::fs::read(&recent).unwrap();
+        for damaged in [&b""[..], &text[..text.len() / 2], &vec![0; text.len()]] {
+            std::fs::write(&recent, damaged).unwrap();
+            assert_eq!(loaded(), 1, "the power may fail");
+        }
+        store.sync();
+        assert_eq!((loaded(), store.sync_due()), (2, None));
+        // A new life goes on counting, so that what it writes is the newest.
+        let store = open();
+        store.load();
+        store.save_soon(|| memory(3));
+        store.save(|| memory(4));
+        assert_eq!(loaded(), 4);
+        store.save_soon(|| memory(5));
+        std::fs::write(folder.path().join(STATE), "{").unwrap();
+        assert_eq!(loaded(), 5);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use pointsman_scheduler::Slot;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A candidate that does not serve.
 #[derive(Debug, Clone)]
@@ -118,26 +118,37 @@ impl Reloader {
     fn run(&mut self) {
         while let Some(asked) = self.wait() {
             self.pass(asked);
+            self.library.handover.free_retired();
             let mut work = self.library.work();
             work.finished = work.finished.max(asked);
             drop(work);
             self.library.settled.notify_all();
         }
+        self.library.kept.sync();
     }
 
     /// The number of the latest request; None: stop.
     fn wait(&self) -> Option<u64> {
+        let retry = self.retry.map(|retry| Instant::now() + retry);
         let mut work = self.library.work();
         while work.requested == work.finished && !work.is_stopped {
-            let Some(retry) = self.retry else {
-                work = self.library.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let waited = self.library.wake.wait_timeout(work, retry);
-            let (again, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            work = again;
-            if timeout.timed_out() {
+            let now = Instant::now();
+            let sync = self.library.kept.sync_due();
+            if sync.is_some_and(|due| due <= now) {
+                drop(work);
+                self.library.kept.sync();
+                work = self.library.work();
+            } else if retry.is_some_and(|due| due <= now) {
                 break;
+            } else {
+                let wake = &self.library.wake;
+                work = match retry.into_iter().chain(sync).min() {
+                    None => wake.wait(work).unwrap_or_else(PoisonError::into_inner),
+                    Some(due) => {
+                        let waited = wake.wait_timeout(work, due - now);
+                        waited.unwrap_or_else(PoisonError::into_inner).0
+                    }
+                };
             }
         }
         (!work.is_stopped).then_some(work.requested)

@@ -2,7 +2,7 @@
 
 use crate::generation::Generation;
 use crate::incident::Failed;
-use crate::ladder::{Change, OnFailure};
+use crate::ladder::{Change, OnFailure, Runner};
 use pointsman_scheduler::Slot;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,8 @@ pub(crate) struct Handover {
     views: Mutex<[Option<SlotView>; 3]>,
     /// Given up by the driver and not yet seen by the library.
     quarantined: Mutex<Vec<Arc<Generation>>>,
+    /// Replaced by the driver and not yet freed by the library.
+    retired: Mutex<Vec<Runner>>,
 }
 
 impl Handover {
@@ -63,6 +65,16 @@ impl Handover {
     /// None before the first round.
     pub fn view(&self, slot: Slot) -> Option<SlotView> {
         lock(&self.views)[index(slot)].clone()
+    }
+
+    pub fn retire(&self, runners: Vec<Runner>) {
+        lock(&self.retired).extend(runners);
+    }
+
+    /// Frees what has been replaced, on the calling thread.
+    pub fn free_retired(&self) {
+        let retired = std::mem::take(&mut *lock(&self.retired));
+        drop(retired);
     }
 
     pub fn take_quarantined(&self) -> Vec<Arc<Generation>> {

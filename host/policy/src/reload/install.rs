@@ -72,7 +72,7 @@ impl Reloader {
         let memory = work.memory.clone();
         drop(work);
         // It serves no sooner than a restart would find it.
-        self.library.save();
+        self.library.save_soon();
         self.library.kept.prune(&memory);
         let mut work = self.library.work();
         let slot_work = work.slot(slot);
@@ -110,6 +110,6 @@ impl Reloader {
             native_named(slot, &wish.component, number).expect("the offer was a native policy");
         self.library.hand_over(slot, Change::Activate(Arc::new(native), None));
         drop(work);
-        self.library.save();
+        self.library.save_soon();
     }
 }
