@@ -165,7 +165,7 @@ impl Scheduler {
         reason: EndReason,
         effects: &mut Vec<Effect>,
     ) {
-        self.task_mut(id).status.end_reason = Some(reason);
+        self.task_mut(id).status.end_reason = Some(Box::new(reason));
         self.set_state(id, state, effects);
         self.persist_task(id, effects);
         self.skip_dependents(id, effects);
@@ -289,7 +289,7 @@ impl Scheduler {
             .collect::<Vec<_>>()
         {
             self.withdraw(task);
-            self.task_mut(task).status.end_reason = Some(EndReason::CancelledByRequest);
+            self.task_mut(task).status.end_reason = Some(Box::new(EndReason::CancelledByRequest));
             self.set_state(task, TaskState::Cancelled, effects);
             self.persist_task(task, effects);
             n_cancelled += 1;

@@ -21,6 +21,7 @@ pub mod explain;
 pub mod graph;
 
 mod task;
+mod task_table;
 mod state;
 mod worker;
 mod history;

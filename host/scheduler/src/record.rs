@@ -76,7 +76,8 @@ pub struct TaskStatus {
     pub ready_since: Option<Time>,
     pub ended: Option<Time>,
     /// Why it ended in anything but SUCCEEDED.
-    pub end_reason: Option<EndReason>,
+    /// Boxed: most tasks of a long queue have none.
+    pub end_reason: Option<Box<EndReason>>,
     /// Raised by a rescheduling policy.
     pub raised_priority: Option<i32>,
 }

@@ -18,7 +18,7 @@ use crate::shares::Shares;
 use crate::silence::Hold;
 use crate::starvation::Starvation;
 use crate::state::{Finished, Job};
-use crate::task::Task;
+use crate::task_table::TaskTable;
 use crate::time::Time;
 use crate::timers::{Timer, Timers};
 use crate::worker::{WorkerIdx, Workers};
@@ -35,7 +35,7 @@ pub struct Scheduler {
     /// The time of the event or round in hand.
     pub(crate) now: Time,
     pub(crate) jobs: FxHashMap<JobId, Job>,
-    pub(crate) tasks: FxHashMap<TaskId, Task>,
+    pub(crate) tasks: TaskTable,
     pub(crate) workers: Workers,
     pub(crate) queues: Queues,
     pub(crate) timers: Timers,
@@ -93,7 +93,7 @@ impl Scheduler {
             random: Random::seeded(seed),
             now,
             jobs: FxHashMap::default(),
-            tasks: FxHashMap::default(),
+            tasks: TaskTable::default(),
             workers: Workers::default(),
             queues: Queues::default(),
             timers: Timers::default(),

@@ -159,8 +159,8 @@ impl Scheduler {
             if task.status.state != TaskState::Pending {
                 continue;
             }
-            task.status.end_reason =
-                Some(EndReason::Upstream { root, root_name: root_name.clone() });
+            let upstream = EndReason::Upstream { root, root_name: root_name.clone() };
+            task.status.end_reason = Some(Box::new(upstream));
             waiting.extend(task.dependents.iter().copied());
             self.withdraw(id);
             self.set_state(id, TaskState::Skipped, effects);

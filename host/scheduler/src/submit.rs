@@ -172,7 +172,8 @@ impl Scheduler {
         let root = dependencies.iter().find(failed).copied();
         if let Some(root) = root {
             let root_name = self.task(root).spec.name.clone();
-            self.task_mut(id).status.end_reason = Some(EndReason::Upstream { root, root_name });
+            self.task_mut(id).status.end_reason =
+                Some(Box::new(EndReason::Upstream { root, root_name }));
             self.set_state(id, TaskState::Skipped, effects);
         } else if self.task(id).n_deps_left == 0 {
             self.make_ready(id);

@@ -35,7 +35,7 @@ fn a_failing_task_runs_exactly_four_times_also_across_restarts() {
     let numbers: Vec<u32> = status.attempts.iter().map(|attempt| attempt.number).collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
     let failure = Failure::ExitCode(7);
-    assert_eq!(status.end_reason, Some(EndReason::Failed { failure, attempts: 4 }));
+    assert_eq!(status.end_reason.as_deref(), Some(&EndReason::Failed { failure, attempts: 4 }));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn no_running_task_stays_on_a_lost_worker() {
         }
     }
     let losses = EndReason::WorkerLossesUsedUp { losses: 4 };
-    assert_eq!(world.status[&id].end_reason, Some(losses));
+    assert_eq!(world.status[&id].end_reason.as_deref(), Some(&losses));
 }
 
 fn held(world: &World, id: TaskId) -> Vec<HeldAttempt> {

@@ -85,7 +85,7 @@ fn a_chain_of_fifty_thousand_tasks_overflows_nothing() {
     assert!(ids[1..].iter().all(|id| world.state(*id) == TaskState::Skipped));
     let last = &world.status[&ids[49_999]];
     let root_name = "t0".to_owned();
-    assert_eq!(last.end_reason, Some(EndReason::Upstream { root: ids[0], root_name }));
+    assert_eq!(last.end_reason.as_deref(), Some(&EndReason::Upstream { root: ids[0], root_name }));
     assert_eq!(world.scheduler.check_invariants(), Vec::<String>::new());
 
     chain[0].dependencies.push(name(49_999));
@@ -104,7 +104,7 @@ fn dependents_of_a_failure_never_wait_for_ever() {
     use TaskState::*;
     assert_eq!(world.states(&ids), [Failed, Succeeded, Skipped, Skipped]);
     let root_name = "a".to_owned();
-    let upstream = Some(EndReason::Upstream { root: ids[0], root_name });
+    let upstream = Some(Box::new(EndReason::Upstream { root: ids[0], root_name }));
     assert_eq!(world.status[&ids[3]].end_reason, upstream);
     let job = world.jobs.values().next().unwrap();
     assert_eq!((job.state, job.ended.is_some()), (JobState::Failed, true));

@@ -37,7 +37,8 @@ impl SharedReadModel {
 #[derive(Debug, Default)]
 pub struct ReadModel {
     pub jobs: BTreeMap<JobId, Job>,
-    pub tasks: BTreeMap<TaskId, Task>,
+    /// Boxed: a map in order is never full.
+    pub tasks: BTreeMap<TaskId, Box<Task>>,
     pub workers: BTreeMap<WorkerId, Worker>,
     /// Paused or not.
     pub queues: BTreeMap<String, Queue>,
@@ -55,7 +56,7 @@ pub struct Job {
 pub struct Task {
     pub added: TaskAdded,
     pub status: TaskStatus,
-    pub feedback: Option<Feedback>,
+    pub feedback: Option<Box<Feedback>>,
 }
 
 #[derive(Debug)]
@@ -196,7 +197,8 @@ impl ReadModel {
             job.tasks.insert(added.id);
         }
         self.queues.entry(added.spec.queue.clone()).or_default().pending += 1;
-        self.tasks.insert(added.id, Task { added: added.clone(), status, feedback: None });
+        let task = Task { added: added.clone(), status, feedback: None };
+        self.tasks.insert(added.id, Box::new(task));
     }
 
     fn set_status(&mut self, id: TaskId, status: &TaskStatus) {
@@ -260,7 +262,7 @@ impl ReadModel {
             }
             Notice::Feedback { attempt, feedback } => {
                 if let Some(task) = self.tasks.get_mut(&attempt.task) {
-                    task.feedback = Some(feedback.clone());
+                    task.feedback = Some(Box::new(feedback.clone()));
                 }
             }
             Notice::WorkerQuarantined { worker, until, .. } => {
@@ -302,7 +304,7 @@ impl ReadModel {
     /// [`MAX_LOOKED_AT`] tasks with a short page, so that no request holds up the others.
     pub fn page(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> TaskPage<'_> {
         let from = TaskId(after.map_or(0, |id| id.0.saturating_add(1)));
-        let found = |id: &TaskId| self.tasks.get(id);
+        let found = |id: &TaskId| self.tasks.get(id).map(|task| &**task);
         match (filter.job, filter.state) {
             (Some(job), _) => {
                 let ids = self.jobs.get(&job).into_iter().flat_map(|job| job.tasks.range(from..));
@@ -311,19 +313,19 @@ impl ReadModel {
             (None, Some(state)) => {
                 filter.page(self.in_state[state as usize].range(from..).filter_map(found), limit)
             }
-            (None, None) => filter.page(self.tasks.range(from..).map(|(_, task)| task), limit),
+            (None, None) => filter.page(self.tasks.range(from..).map(|(_, task)| &**task), limit),
         }
     }
 
     pub fn task_row(&self, id: TaskId, reason: Option<&Reason>) -> Option<TaskView> {
         let task = self.tasks.get(&id)?;
-        let extras = TaskExtras { reason, feedback: task.feedback.as_ref() };
+        let extras = TaskExtras { reason, feedback: task.feedback.as_deref() };
         Some(TaskView::row(&task.added, &task.status, extras, self))
     }
 
     pub fn task_whole(&self, id: TaskId, reason: Option<&Reason>) -> Option<TaskView> {
         let task = self.tasks.get(&id)?;
-        let extras = TaskExtras { reason, feedback: task.feedback.as_ref() };
+        let extras = TaskExtras { reason, feedback: task.feedback.as_deref() };
         Some(TaskView::whole(&task.added, &task.status, extras, self))
     }
 

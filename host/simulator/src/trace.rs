@@ -238,7 +238,10 @@ mod tests {
             |it| it.losses_used = 1,
             |it| it.not_before = Some(Time::ZERO),
             |it| it.ready_since = Some(Time::ZERO),
-            |it| it.end_reason = Some(pointsman_scheduler::record::EndReason::CancelledByRequest),
+            |it| {
+                it.end_reason =
+                    Some(Box::new(pointsman_scheduler::record::EndReason::CancelledByRequest))
+            },
             |it| it.raised_priority = Some(0),
             |it| it.attempts.clear(),
             |it| it.attempts[0].started = Some(Time::ZERO),

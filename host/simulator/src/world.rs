@@ -23,8 +23,9 @@ use pointsman_scheduler::{
     Answer, AttemptRef, Effect, Event, RequestId, Scheduler, Settings, Start, Stop, StopReason,
     TaskId, Term, Time, WorkerId,
 };
+use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 /// With nothing running and nothing to come, only timers of the scheduler can start something:
@@ -46,10 +47,10 @@ pub(crate) struct World<'a> {
     arrivals: Vec<usize>,
     completions: BinaryHeap<Reverse<Completion>>,
     /// Current attempts, with the number of the completion that counts.
-    running: HashMap<AttemptRef, Running>,
+    running: FxHashMap<AttemptRef, Running>,
     n_completions: u64,
     /// Where a task is in the workload.
-    places: HashMap<TaskId, (usize, usize)>,
+    places: FxHashMap<TaskId, (usize, usize)>,
     ids: Vec<Vec<TaskId>>,
     runs: Vec<Vec<TaskRun>>,
     /// By worker id.
@@ -129,9 +130,9 @@ impl World<'_> {
             now: Time::ZERO,
             arrivals,
             completions: BinaryHeap::new(),
-            running: HashMap::new(),
+            running: FxHashMap::default(),
             n_completions: 0,
-            places: HashMap::new(),
+            places: FxHashMap::default(),
             ids: vec![Vec::new(); workload.jobs.len()],
             runs: workload
                 .jobs

@@ -138,7 +138,7 @@ impl Mending {
                 status.state = TaskState::Cancelled;
                 status.cancel_requested = false;
                 status.ended = attempt.ended;
-                status.end_reason = Some(EndReason::CancelledByRequest);
+                status.end_reason = Some(Box::new(EndReason::CancelledByRequest));
                 self.failed.insert(*id);
             }
             self.changed_tasks.insert(*id);
@@ -257,7 +257,7 @@ impl Mending {
         status.not_before = None;
         status.ready_since = None;
         status.ended = Some(ended);
-        status.end_reason = Some(EndReason::Failed { failure, attempts });
+        status.end_reason = Some(Box::new(EndReason::Failed { failure, attempts }));
         self.failed.insert(id);
         self.changed_tasks.insert(id);
     }
@@ -320,8 +320,8 @@ impl Mending {
                 status.ended = ended;
                 status.ready_since = None;
                 status.not_before = None;
-                status.end_reason =
-                    Some(EndReason::Upstream { root, root_name: root_name.clone() });
+                let upstream = EndReason::Upstream { root, root_name: root_name.clone() };
+                status.end_reason = Some(Box::new(upstream));
                 self.changed_tasks.insert(id);
                 *n_skipped.entry(root).or_default() += 1;
                 waiting.extend(dependents.get(&id).into_iter().flatten());

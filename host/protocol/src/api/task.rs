@@ -200,7 +200,7 @@ impl TaskView {
             not_before: status.not_before.map(Timestamp),
             ended: status.ended.map(Timestamp),
             reason: extras.reason.map(|reason| ReasonView::new(reason, lookup)),
-            end_reason: status.end_reason.as_ref().map(EndReasonView::from),
+            end_reason: status.end_reason.as_deref().map(EndReasonView::from),
             cancel_requested: status.cancel_requested,
             worker,
             worker_name: worker.and_then(|worker| lookup.worker_name(worker)),

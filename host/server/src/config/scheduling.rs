@@ -122,7 +122,11 @@ fn read_queue(section: &mut Section) -> QueueSettings {
     QueueSettings {
         limit: Some(section.whole("limit", 1..=100_000_000, 1_000_000)),
         discipline: section.choice("discipline", &disciplines),
-        reserve_after: section.duration_or_off("reserve_after", SECOND..=30 * DAY, Some(RESERVE_AFTER)),
+        reserve_after: section.duration_or_off(
+            "reserve_after",
+            SECOND..=30 * DAY,
+            Some(RESERVE_AFTER),
+        ),
     }
 }
 

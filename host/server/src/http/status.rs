@@ -78,7 +78,7 @@ fn row(model: &ReadModel, task: &Task, reason: Option<&Reason>) -> StatusRow {
     let worker = task.status.attempts.last().map(|attempt| attempt.worker);
     let known = worker.and_then(|id| model.workers.get(&id));
     let heartbeat = known.and_then(|worker| worker.last_heartbeat);
-    let why_ended = task.status.end_reason.as_ref().map(|it| EndReasonView::from(it).code);
+    let why_ended = task.status.end_reason.as_deref().map(|it| EndReasonView::from(it).code);
     StatusRow {
         task: task.added.id,
         name: task.added.spec.name.clone(),

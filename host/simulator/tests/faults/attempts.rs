@@ -23,7 +23,10 @@ fn a_task_is_never_left_running_on_a_lost_worker() {
         let (at, _) = left.expect("it is not left in RUNNING");
         assert!(*at - dead <= 20_000, "RUNNING {} ms after its worker died", at - dead);
     }
-    assert_eq!(story.last.end_reason, Some(EndReason::WorkerLossesUsedUp { losses: 4 }));
+    assert_eq!(
+        story.last.end_reason.as_deref(),
+        Some(&EndReason::WorkerLossesUsedUp { losses: 4 })
+    );
 }
 
 #[test]
@@ -35,7 +38,7 @@ fn a_task_that_kills_its_worker_never_takes_down_one_after_the_other() {
     assert_eq!(report.history.runs_of(0, 0).len(), 4);
     let (_, state) = end_of(&report.history, 0, 0);
     assert_eq!(state, TaskState::Failed);
-    let reason = &report.history.task(0, 0).last.end_reason;
+    let reason = report.history.task(0, 0).last.end_reason.as_deref();
     assert!(matches!(reason, Some(EndReason::WorkerLossesUsedUp { .. })), "{reason:?}");
     for task in 0..30 {
         assert_eq!(end_of(&report.history, 1, task).1, TaskState::Succeeded);
@@ -89,7 +92,7 @@ fn dependents_never_wait_for_what_ended_badly() {
             assert_eq!(state, TaskState::Skipped, "{n}");
             assert!(at - ended <= 1_000, "{n}: {} ms later", at - ended);
             assert!(history.runs_of(0, task).is_empty(), "{n}: it ran");
-            let reason = history.task(0, task).last.end_reason.clone();
+            let reason = history.task(0, task).last.end_reason.as_deref().cloned();
             let Some(EndReason::Upstream { root_name, .. }) = reason else {
                 panic!("{n}: {reason:?}")
             };
@@ -147,7 +150,8 @@ fn failures_are_never_counted_anew_by_a_restart() {
     let runs = history.runs_of(0, 0);
     assert_eq!(runs.len(), 4, "{runs:?}");
     assert!(runs.is_sorted_by(|a, b| a.attempt < b.attempt), "{runs:?}");
-    let Some(EndReason::Failed { failure, .. }) = &history.task(0, 0).last.end_reason else {
+    let Some(EndReason::Failed { failure, .. }) = history.task(0, 0).last.end_reason.as_deref()
+    else {
         panic!("{:?}", history.task(0, 0))
     };
     assert_eq!(*failure, Failure::ExitCode(1));

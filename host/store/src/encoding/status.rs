@@ -99,7 +99,7 @@ impl Stored for TaskStatus {
             not_before: time(self.not_before),
             ready_since: time(self.ready_since),
             ended: time(self.ended),
-            end_reason: self.end_reason.as_ref().map(StoredEndReason::from),
+            end_reason: self.end_reason.as_deref().map(StoredEndReason::from),
             raised_priority: self.raised_priority,
         };
         write(&stored, Self::VERSION, out);
@@ -117,7 +117,7 @@ impl Stored for TaskStatus {
             not_before: stored.not_before.map(Time),
             ready_since: stored.ready_since.map(Time),
             ended: stored.ended.map(Time),
-            end_reason: stored.end_reason.map(EndReason::from),
+            end_reason: stored.end_reason.map(|it| Box::new(EndReason::from(it))),
             raised_priority: stored.raised_priority,
         })
     }

@@ -49,7 +49,8 @@ fn a_task_whose_script_is_lost_fails_and_what_waits_for_it_is_skipped() {
     assert_eq!(snapshot.tasks.len(), 2_000);
     assert_eq!(task(&snapshot, 16).0.job, JobId(2));
     let status = &task(&snapshot, 16).1;
-    let Some(EndReason::Failed { failure: Failure::StartFailed(why), .. }) = &status.end_reason
+    let Some(EndReason::Failed { failure: Failure::StartFailed(why), .. }) =
+        status.end_reason.as_deref()
     else {
         panic!("{status:?}")
     };

@@ -168,7 +168,7 @@ pub fn statuses() -> Vec<TaskStatus> {
         not_before: Some(Time(7)),
         ready_since: Some(Time(8)),
         ended: Some(Time(9)),
-        end_reason: reasons.next().expect("it cycles"),
+        end_reason: reasons.next().expect("it cycles").map(Box::new),
         raised_priority: Some(i32::MIN),
     }));
     statuses

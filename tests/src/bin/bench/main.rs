@@ -1,26 +1,37 @@
-//! The project's benchmarks: `cargo xtask bench [inner | processes | decision | hostile]`. Prints ratios of what
+//! The project's benchmarks: `cargo xtask bench [inner | processes | decision | simulation | waiting | hostile]`. Prints ratios of what
 //! was measured side by side in one run, and keeps the numbers as JSON under `target/bench`.
 
 mod decision;
 mod hostile;
 mod inner;
 mod processes;
+mod simulation;
+mod waiting;
 
 use serde_json::Value;
 use std::process::ExitCode;
 
 type Bench = fn() -> Value;
-const BENCHES: [(&str, Bench); 4] = [
+const BENCHES: [(&str, Bench); 6] = [
     ("inner", inner::run),
     ("processes", processes::run),
     ("decision", decision::run),
+    ("simulation", simulation::run),
+    ("waiting", waiting::run),
     ("hostile", hostile::run),
 ];
 
 fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, folder] = asked.as_slice()
+        && mode == waiting::SERVE
+    {
+        waiting::serve(folder);
+        return ExitCode::SUCCESS;
+    }
     if let Some(unknown) = asked.iter().find(|name| !BENCHES.iter().any(|(it, _)| it == name)) {
-        eprintln!("no benchmark {unknown:?}; there are inner, processes, decision, hostile");
+        let known = BENCHES.map(|(name, _)| name).join(", ");
+        eprintln!("no benchmark {unknown:?}; there are {known}");
         return ExitCode::from(2);
     }
     for (name, bench) in BENCHES {

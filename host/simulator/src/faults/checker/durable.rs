@@ -177,7 +177,7 @@ impl Checker {
     }
 
     fn check_end(&mut self, id: TaskId, status: &TaskStatus) {
-        let is_said = match (status.state, &status.end_reason) {
+        let is_said = match (status.state, status.end_reason.as_deref()) {
             (TaskState::Failed, Some(EndReason::Failed { .. }))
             | (TaskState::Failed, Some(EndReason::WorkerLossesUsedUp { .. }))
             | (TaskState::Cancelled, Some(EndReason::CancelledByRequest))
