@@ -52,7 +52,7 @@ fn the_example_of_the_documentation_is_read_whole() {
     );
     let mut expected = TaskSpec::new("data_preprocess", "python preprocess.py");
     expected.request = Request { cpu_milli: 1000, memory: 8_000_000_000, gpu_milli: 1000 };
-    expected.resources_text = r#"{"cpu":1,"gpu":1,"memory":"8GB"}"#.to_owned();
+    expected.resources_text = r#"{"cpu":1,"gpu":1,"memory":"8GB"}"#.into();
     expected.dependencies = vec!["clean_data".to_owned()];
     expected.timeout = Some(Duration::from_secs(1800));
     expected.max_retries = Some(3);
@@ -79,7 +79,7 @@ fn every_other_key_is_read_too() {
     assert_eq!(spec.workdir.as_deref(), Some("/tmp"));
     assert_eq!(spec.on_disconnect, OnDisconnect::Stop);
     assert_eq!(spec.request, Request { cpu_milli: 250, memory: 1_000_000_000, gpu_milli: 0 });
-    assert_eq!(spec.resources_text, r#"{"cpu":0.25,"memory":1e9}"#);
+    assert_eq!(&*spec.resources_text, r#"{"cpu":0.25,"memory":1e9}"#);
 }
 
 #[test]

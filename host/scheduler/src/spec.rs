@@ -15,7 +15,7 @@ pub struct TaskSpec {
     pub script: String,
     pub request: Request,
     /// The resources as the submitter wrote them (JSON text), for showing them again; empty if omitted.
-    pub resources_text: String,
+    pub resources_text: Box<str>,
     /// Names of tasks of the same job; repeats removed.
     pub dependencies: Vec<String>,
     pub queue: String,
@@ -34,7 +34,7 @@ pub struct TaskSpec {
     /// Worker labels that must match exactly.
     pub requires: BTreeMap<String, String>,
     pub env: BTreeMap<String, String>,
-    pub workdir: Option<String>,
+    pub workdir: Option<Box<str>>,
     pub on_disconnect: OnDisconnect,
 }
 
@@ -63,7 +63,7 @@ impl TaskSpec {
             name: name.into(),
             script: script.into(),
             request: Request { cpu_milli: 1000, memory: 100_000_000, gpu_milli: 0 },
-            resources_text: String::new(),
+            resources_text: Box::default(),
             dependencies: Vec::new(),
             queue: DEFAULT.to_owned(),
             tenant: DEFAULT.to_owned(),

@@ -175,7 +175,7 @@ impl Trace {
             workdir,
             on_disconnect,
         } = spec;
-        for text in [name, script, resources_text, queue, tenant] {
+        for text in [&**name, script, resources_text, queue, tenant] {
             self.text(text);
         }
         self.number(dependencies.len() as u64);

@@ -25,7 +25,7 @@ impl Written {
     /// The resources of a task as submitted, or the defaults in the same form.
     pub fn resources(spec: &TaskSpec) -> Written {
         if !spec.resources_text.is_empty() {
-            return Written { json: spec.resources_text.clone() };
+            return Written { json: spec.resources_text.to_string() };
         }
         let Request { cpu_milli, memory, gpu_milli } = spec.request;
         let (cpu, memory, gpu) =

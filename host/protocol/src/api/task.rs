@@ -215,7 +215,7 @@ impl TaskView {
                 .collect(),
             script: None,
             env: BTreeMap::new(),
-            workdir: spec.workdir.clone(),
+            workdir: spec.workdir.as_deref().map(str::to_owned),
             timeout: spec.timeout.map(format_duration),
             expected: spec.expected.map(format_duration),
             max_retries: spec.max_retries,

@@ -30,7 +30,9 @@ pub(super) fn from_entries(entries: Entries<'_>) -> Result<(TaskSpec, usize), Fi
             "task_name" => task.name = name(value, "task_name")?,
             "script" => task.script = script(value).map_err(|flaw| flaw.at("script"))?,
             "resources" => {
-                value.write_json(&mut task.resources_text);
+                let mut text = String::new();
+                value.write_json(&mut text);
+                task.resources_text = text.into();
                 task.request = resources(value)?;
             }
             "dependencies" => (task.dependencies, n_dependencies) = dependencies(value)?,
@@ -46,7 +48,10 @@ pub(super) fn from_entries(entries: Entries<'_>) -> Result<(TaskSpec, usize), Fi
             "labels" => task.labels = labels(value, "labels")?,
             "requires" => task.requires = labels(value, "requires")?,
             "env" => task.env = environment(value)?,
-            "workdir" => task.workdir = Some(workdir(value).map_err(|flaw| flaw.at("workdir"))?),
+            "workdir" => {
+                let path = workdir(value).map_err(|flaw| flaw.at("workdir"))?;
+                task.workdir = Some(path.into());
+            }
             "on_disconnect" => {
                 task.on_disconnect =
                     on_disconnect(&value).map_err(|flaw| flaw.at("on_disconnect"))?;

@@ -100,7 +100,7 @@ impl From<&Start> for StartCommand {
             name: spec.name.clone(),
             script: spec.script.clone(),
             env: spec.env.clone(),
-            workdir: spec.workdir.clone(),
+            workdir: spec.workdir.as_deref().map(str::to_owned),
             timeout_ms: spec.timeout.map(millis),
             on_disconnect: spec.on_disconnect.into(),
             devices: start.devices.indexes.clone(),

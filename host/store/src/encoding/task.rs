@@ -81,7 +81,7 @@ impl Stored for TaskAdded {
                 memory: stored.memory,
                 gpu_milli: stored.gpu_milli,
             },
-            resources_text: stored.resources_text.into_owned(),
+            resources_text: stored.resources_text.into(),
             dependencies: stored.dependency_names.into_owned(),
             queue: stored.queue.into_owned(),
             tenant: stored.tenant.into_owned(),
@@ -93,7 +93,7 @@ impl Stored for TaskAdded {
             labels: stored.labels.into_owned(),
             requires: stored.requires.into_owned(),
             env: stored.env.into_owned(),
-            workdir: stored.workdir.map(Cow::into_owned),
+            workdir: stored.workdir.map(Box::from),
             on_disconnect: match stored.stop_on_disconnect {
                 true => OnDisconnect::Stop,
                 false => OnDisconnect::Keep,

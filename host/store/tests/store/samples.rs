@@ -34,7 +34,7 @@ pub fn added(id: u64) -> TaskAdded {
         name: "µ-日本語-🚀".to_owned(),
         script: "echo 'ok'\n\t\"\\".to_owned(),
         request: Request { cpu_milli: 100, memory: 8 << 30, gpu_milli: 500 },
-        resources_text: r#"{"cpu":0.1}"#.to_owned(),
+        resources_text: r#"{"cpu":0.1}"#.into(),
         dependencies: vec!["é".to_owned(), "b".to_owned()],
         queue: "night".to_owned(),
         tenant: "équipe".to_owned(),
@@ -46,7 +46,7 @@ pub fn added(id: u64) -> TaskAdded {
         labels: labels(),
         requires: labels(),
         env: labels(),
-        workdir: Some("/tmp".to_owned()),
+        workdir: Some("/tmp".into()),
         on_disconnect: OnDisconnect::Stop,
     };
     TaskAdded {

@@ -86,6 +86,7 @@ async fn run_in(
     let cause = run.supervise(&output, stopped).await;
     // What the script left behind goes before the process id is given back.
     run.end_rest().await;
+    let ran_out_of_memory = cgroup.is_some_and(Group::ran_out_of_memory);
 
     shared.groups.borrow_mut().remove(slot);
     process.drain(shared, &output);
@@ -94,9 +95,7 @@ async fn run_in(
         (Cause::Timeout, _) => Outcome::Timeout,
         (Cause::OutOfMemory, _) => Outcome::OutOfMemory,
         (Cause::Stopped(reason), _) => Outcome::Stopped(reason),
-        (Cause::Itself, Ok(_)) if cgroup.is_some_and(Group::ran_out_of_memory) => {
-            Outcome::OutOfMemory
-        }
+        (Cause::Itself, Ok(_)) if ran_out_of_memory => Outcome::OutOfMemory,
         (Cause::Itself, Ok(status)) => outcome_of(shared, cgroup.is_some(), status),
         (Cause::Itself, Err(error)) => {
             Outcome::StartFailed(format!("failed to learn how the script ended: {error}"))
@@ -215,7 +214,7 @@ impl Run<'_> {
     /// Answers whether anything was there.
     fn kill_rest(&self) -> bool {
         match self.cgroup {
-            Some(cgroup) if cgroup.pids().is_empty() => false,
+            Some(cgroup) if cgroup.is_empty() => false,
             Some(cgroup) => {
                 cgroup.kill();
                 true

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -13,8 +14,11 @@ pub(crate) struct Group {
     /// One in each hierarchy, that of memory first if there is one.
     folders: Vec<PathBuf>,
     counts_memory: bool,
-    /// Kills for memory before the attempt that is in it now.
+    /// Kills for memory before the attempt that is in it now, and at the last look.
     n_killed_before: u64,
+    n_killed_seen: AtomicU64,
+    /// Nothing was left of the attempt at the last look.
+    was_empty: AtomicBool,
 }
 
 /// The calling thread is in a group, so that what it starts is from the first instruction on. It
@@ -37,7 +41,14 @@ exec "$@""#;
 
 impl Group {
     pub(super) fn new(version: Version, folders: Vec<PathBuf>, counts_memory: bool) -> Group {
-        Group { version, folders, counts_memory, n_killed_before: 0 }
+        Group {
+            version,
+            folders,
+            counts_memory,
+            n_killed_before: 0,
+            n_killed_seen: AtomicU64::new(0),
+            was_empty: AtomicBool::new(false),
+        }
     }
 
     /// Puts the calling thread into the group until it leaves. In version 2 threads cannot move
@@ -89,6 +100,13 @@ impl Group {
         pids_in(&self.folders[0])
     }
 
+    /// Whether no process is in it.
+    pub fn is_empty(&self) -> bool {
+        let is_empty = self.pids().is_empty();
+        self.was_empty.store(is_empty, Ordering::Relaxed);
+        is_empty
+    }
+
     /// Kills every process in it. Those that are forked meanwhile are there at the next look.
     pub fn kill(&self) {
         kill_in(&self.folders[0]);
@@ -96,7 +114,9 @@ impl Group {
 
     /// Whether the kernel killed for memory in it.
     pub fn ran_out_of_memory(&self) -> bool {
-        self.n_killed() > self.n_killed_before
+        let n_killed = self.n_killed();
+        self.n_killed_seen.store(n_killed, Ordering::Relaxed);
+        n_killed > self.n_killed_before
     }
 
     fn n_killed(&self) -> u64 {
@@ -113,10 +133,12 @@ impl Group {
         found.unwrap_or(0)
     }
 
-    /// Makes it ready for the next attempt. False: it has to go.
+    /// Makes it ready for the next attempt, after a last look at [`Group::ran_out_of_memory`]. False: it has
+    /// to go. Every file of the kernel's that is read costs a short script a part of its time.
     pub(super) fn renew(&mut self) -> bool {
-        self.n_killed_before = self.n_killed();
-        self.pids().is_empty() && self.usage() <= RENEWED_MAX
+        self.n_killed_before = *self.n_killed_seen.get_mut();
+        let is_empty = std::mem::take(self.was_empty.get_mut()) || self.pids().is_empty();
+        is_empty && self.usage() <= RENEWED_MAX
     }
 
     fn usage(&self) -> u64 {
