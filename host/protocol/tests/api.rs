@@ -190,8 +190,8 @@ fn every_reason_says_why_and_what_would_start_the_task() {
          1970-01-01T00:01:00.000Z",
     );
     check(
-        Reason::WorkerKeptFree { worker: WorkerId(7), until },
-        "others were started before it for too long: w7 (name of w7) is kept free for it",
+        Reason::WorkerKeptFree { worker: WorkerId(3), until },
+        "others were started before it for too long: w3 (rack-3) is kept free for it",
     );
     check(
         Reason::ReservedFor { task: TaskId(4) },
