@@ -10,10 +10,6 @@ pub mod hostile;
 pub mod compiling;
 pub mod storm;
 
-/// As in the binary, so that what is measured is what is used.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Small guests, as the policy engine's own tests make them.
 #[path = "../../host/policy/tests/suite/guests.rs"]
 pub mod guests;

@@ -17,10 +17,6 @@ use exit::Exit;
 use output::Output;
 use std::process::ExitCode;
 
-/// A host holds many small strings, made on one thread and freed on another.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const AFTER_HELP: &str = "\
 Exit codes: 0 it worked; 1 the job, task or command did not succeed; 2 wrong usage or bad input;
 3 refused by the host; 4 the host is not reachable.
