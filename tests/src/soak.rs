@@ -173,6 +173,7 @@ impl Swapper {
         while began.elapsed() < options.window {
             self.swap();
             due += Duration::from_secs_f64(1.0 / options.swaps_per_s);
+            // The pace of the swaps.
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
     }

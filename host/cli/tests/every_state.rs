@@ -2,12 +2,13 @@
 //! in it that passes by itself. The next host takes all of them to an end without help, in the order
 //! they had.
 
+mod lives;
+
+use lives::Lives;
 use pointsman_protocol::api::{Page, SubmitResponse, TaskView};
 use pointsman_scheduler::record::TaskState;
 use serde_json::{Value, json};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -105,77 +106,10 @@ fn task(name: &str, script: &str, place: &str, cpu: f64, priority: i32) -> Value
     })
 }
 
-/// A process that ends with the test, however that ends.
-struct Process(Child);
+const TIMES: &str = "[heartbeat]\ninterval = \"200ms\"\nsuspect_after = \"20s\"\nlost_after = \"60s\"\n\
+     [retry.backoff]\nbase = \"20s\"\ncap = \"20s\"\n";
 
-impl Process {
-    fn spawn(folder: &Path, log: &str, args: &[&str]) -> Process {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join(log));
-        let log = log.unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn();
-        Process(child.unwrap())
-    }
-
-    fn signal(&self, signal: nix::sys::signal::Signal) {
-        let pid = nix::unistd::Pid::from_raw(self.0.id().try_into().unwrap());
-        nix::sys::signal::kill(pid, signal).unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-struct Site {
-    folder: tempfile::TempDir,
-    base: String,
-    config: PathBuf,
-    http: reqwest::Client,
-}
-
-impl Site {
-    fn new() -> Site {
-        let folder = tempfile::tempdir().unwrap();
-        // Free now, and the same over both lives of the host.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config = folder.path().join("pointsman.toml");
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\n[policies]\ndirectory = {:?}\n\
-             [heartbeat]\ninterval = \"200ms\"\nsuspect_after = \"20s\"\nlost_after = \"60s\"\n\
-             [retry.backoff]\nbase = \"20s\"\ncap = \"20s\"\n",
-            folder.path().join("data"),
-            folder.path().join("policies"),
-        );
-        std::fs::write(&config, text).unwrap();
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
-        Site { folder, base: format!("http://127.0.0.1:{port}"), config, http }
-    }
-
-    fn host(&self) -> Process {
-        let config = self.config.to_str().unwrap();
-        Process::spawn(self.folder.path(), "host.log", &["serve", "--config", config])
-    }
-
-    fn worker(&self, name: &str, cpu: &str) -> Process {
-        let (place, data) = (format!("place={name}"), self.folder.path().join(name));
-        let args = [
-            ["worker", "--host", &self.base, "--name", name, "--cpu", cpu, "--memory", "4GB"],
-            ["--labels", &place, "--data-dir", data.to_str().unwrap(), "", "", "", "", ""],
-        ]
-        .concat();
-        let args: Vec<&str> = args.into_iter().filter(|arg| !arg.is_empty()).collect();
-        Process::spawn(self.folder.path(), &format!("{name}.log"), &args)
-    }
-
+impl Lives {
     /// Empty while the host is away.
     async fn tasks(&self) -> Vec<TaskView> {
         let request = self.http.get(format!("{}/v1/tasks?limit=1000", self.base));
@@ -186,8 +120,7 @@ impl Site {
     async fn until(&self, what: &str, check: impl AsyncFn() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !check().await {
-            let log = || std::fs::read_to_string(self.folder.path().join("host.log")).unwrap();
-            assert!(Instant::now() < deadline, "not in time: {what}\n{}", log());
+            assert!(Instant::now() < deadline, "not in time: {what}\n{}", self.logs());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -207,7 +140,7 @@ async fn a_task_in_any_state_reaches_its_end_after_the_host_was_killed() {
     for state in TaskState::ALL {
         assert_eq!(Moment::all_of(state).is_empty(), state.is_terminal(), "{state:?}");
     }
-    let site = Site::new();
+    let site = Lives::new(TIMES);
     let host = site.host();
     let _workers = [site.worker("full", "2"), site.worker("idle", "2")];
     let frozen = site.worker("frozen", "2");
@@ -221,7 +154,7 @@ async fn a_task_in_any_state_reaches_its_end_after_the_host_was_killed() {
     // Those that run first take the room that others wait for.
     let of = |wanted: &[Moment]| -> Vec<Value> {
         let chosen = moments.iter().filter(|it| wanted.contains(it));
-        chosen.flat_map(|it| it.tasks(site.folder.path())).collect()
+        chosen.flat_map(|it| it.tasks(site.folder())).collect()
     };
     let begin = [Moment::Runs, Moment::IsBeingCancelled];
     let rest: Vec<Moment> = moments.iter().copied().filter(|it| !begin.contains(it)).collect();
@@ -246,7 +179,7 @@ async fn a_task_in_any_state_reaches_its_end_after_the_host_was_killed() {
     drop(host);
     let _host = site.host();
     frozen.signal(nix::sys::signal::Signal::SIGCONT);
-    std::fs::write(site.folder.path().join("go"), "").unwrap();
+    std::fs::write(site.folder().join("go"), "").unwrap();
     site.until("all tasks have ended", async || {
         let tasks = site.tasks().await;
         tasks.len() == job.tasks.len() && tasks.iter().all(|task| task.state.is_terminal())
@@ -256,6 +189,6 @@ async fn a_task_in_any_state_reaches_its_end_after_the_host_was_killed() {
         let is_cancelled = task.name == "stubborn" && task.state.word() == "CANCELLED";
         assert!(task.state.word() == "SUCCEEDED" || is_cancelled, "{task:?}");
     }
-    let trace = std::fs::read_to_string(site.folder.path().join("trace")).unwrap();
+    let trace = std::fs::read_to_string(site.folder().join("trace")).unwrap();
     assert_eq!(trace, "urgent\nfirst\nsecond\n");
 }

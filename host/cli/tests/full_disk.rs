@@ -1,11 +1,14 @@
 //! A host whose disk gets full, and one whose disk cannot be written: nothing is acknowledged that is
 //! not kept, what runs goes on, and afterwards it works without a restart. Needs the right to mount.
 
+mod lives;
+
+use lives::Process;
 use pointsman_protocol::api::{Page, TaskView};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -60,16 +63,6 @@ impl Drop for Disk {
     fn drop(&mut self) {
         // Whoever has files open there may end a moment later.
         let _ = Command::new("umount").args(["--lazy", self.0.to_str().unwrap()]).status();
-    }
-}
-
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

@@ -1,13 +1,14 @@
 //! The host is killed at random moments while a DAG runs: every task ends, each attempt has one
 //! outcome, no acknowledged submission is missing.
 
+mod lives;
+
+use lives::Lives;
 use pointsman_protocol::api::{JobView, Page, SubmitResponse, TaskView, WireJobState};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 const KILLS: usize = 20;
@@ -15,65 +16,10 @@ const LAYERS: usize = 12;
 const WIDTH: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A process that ends with the test, however that ends.
-struct Process(Child);
+const TIMES: &str =
+    "[heartbeat]\ninterval = \"200ms\"\nsuspect_after = \"2s\"\nlost_after = \"20s\"\n";
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn spawn(folder: &Path, log: &str, args: &[&str]) -> Process {
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join(log)).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    Process(child)
-}
-
-struct Site {
-    folder: tempfile::TempDir,
-    base: String,
-    config: PathBuf,
-    http: reqwest::Client,
-}
-
-impl Site {
-    fn new() -> Site {
-        let folder = tempfile::tempdir().unwrap();
-        // Free now, and the same over all lives of the host.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config = folder.path().join("pointsman.toml");
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\n[policies]\ndirectory = {:?}\n\
-             [heartbeat]\ninterval = \"200ms\"\nsuspect_after = \"2s\"\nlost_after = \"20s\"\n",
-            folder.path().join("data"),
-            folder.path().join("policies"),
-        );
-        std::fs::write(&config, text).unwrap();
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
-        Site { folder, base: format!("http://127.0.0.1:{port}"), config, http }
-    }
-
-    fn host(&self) -> Process {
-        spawn(self.folder.path(), "host.log", &["serve", "--config", self.config.to_str().unwrap()])
-    }
-
-    fn worker(&self, name: &str) -> Process {
-        let data_dir = self.folder.path().join(name);
-        let args =
-            ["worker", "--host", &self.base, "--name", name, "--cpu", "4", "--memory", "4GB"];
-        let data_dir = ["--data-dir", data_dir.to_str().unwrap()];
-        spawn(self.folder.path(), &format!("{name}.log"), &[&args[..], &data_dir[..]].concat())
-    }
-
+impl Lives {
     /// None while the host is away.
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
         let response = self.http.get(format!("{}{path}", self.base)).send().await.ok()?;
@@ -94,12 +40,6 @@ impl Site {
             assert!(Instant::now() < deadline, "{key} was never taken: {}", self.logs());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    }
-
-    fn logs(&self) -> String {
-        let log = std::fs::read_to_string(self.folder.path().join("host.log")).unwrap_or_default();
-        let tail: Vec<&str> = log.lines().rev().take(30).collect();
-        tail.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -128,10 +68,10 @@ fn dag(trace: &Path) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_the_host_twenty_times_loses_and_doubles_nothing() {
-    let site = Site::new();
-    let trace = site.folder.path().join("trace");
+    let site = Lives::new(TIMES);
+    let trace = site.folder().join("trace");
     let mut host = site.host();
-    let _workers = [site.worker("w1"), site.worker("w2")];
+    let _workers = [site.worker("w1", "4"), site.worker("w2", "4")];
     let mut submitted = vec![site.submit("dag", &dag(&trace)).await];
     // Different moments of start, run and commit.
     let mut moment = u64::from(std::process::id());
@@ -159,7 +99,7 @@ async fn killing_the_host_twenty_times_loses_and_doubles_nothing() {
     check_attempts(&site, &submitted[0], &trace).await;
 }
 
-async fn check_attempts(site: &Site, dag: &SubmitResponse, trace: &Path) {
+async fn check_attempts(site: &Lives, dag: &SubmitResponse, trace: &Path) {
     let mut runs: BTreeMap<String, usize> = BTreeMap::new();
     for line in std::fs::read_to_string(trace).unwrap().lines() {
         let count = runs.entry(line.to_owned()).or_default();

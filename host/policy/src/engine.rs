@@ -125,6 +125,7 @@ impl Ticker {
                 let mut n_quiet = 0;
                 while !stop.load(Ordering::Relaxed) {
                     n_quiet = if is_busy.swap(false, Ordering::Relaxed) { 0 } else { n_quiet + 1 };
+                    // The tick itself: limits are counted in these.
                     std::thread::sleep(if n_quiet < QUIET_TICKS { TICK } else { SLOW_TICK });
                     engine.increment_epoch();
                 }

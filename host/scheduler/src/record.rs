@@ -44,6 +44,21 @@ pub enum JobState {
     Cancelled,
 }
 
+impl JobState {
+    /// Of a job whose tasks have all ended, by the states in which any of them is.
+    pub fn of_ended(has: impl Fn(TaskState) -> bool) -> JobState {
+        if has(TaskState::Failed) {
+            JobState::Failed
+        } else if has(TaskState::Cancelled) {
+            JobState::Cancelled
+        } else if has(TaskState::Skipped) {
+            JobState::Failed
+        } else {
+            JobState::Succeeded
+        }
+    }
+}
+
 /// The immutable part of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskAdded {

@@ -35,16 +35,7 @@ impl Job {
     }
 
     fn end_state(&self) -> JobState {
-        let n = |state: TaskState| self.n_in_state[state as usize];
-        if n(TaskState::Failed) > 0 {
-            JobState::Failed
-        } else if n(TaskState::Cancelled) > 0 {
-            JobState::Cancelled
-        } else if n(TaskState::Skipped) > 0 {
-            JobState::Failed
-        } else {
-            JobState::Succeeded
-        }
+        JobState::of_ended(|state| self.n_in_state[state as usize] > 0)
     }
 }
 

@@ -347,15 +347,7 @@ impl Mending {
                 continue;
             }
             job.ended = statuses.iter().filter_map(|it| it.ended).max().or(Some(job.submitted));
-            job.state = if has(TaskState::Failed) {
-                JobState::Failed
-            } else if has(TaskState::Cancelled) {
-                JobState::Cancelled
-            } else if has(TaskState::Skipped) {
-                JobState::Failed
-            } else {
-                JobState::Succeeded
-            };
+            job.state = JobState::of_ended(has);
             self.changed_jobs.insert(job.id);
         }
     }

@@ -47,6 +47,7 @@ fn ask(host: &mut PolicyHost, priority: f64) -> String {
             Err(CallError::NextRung) => {}
             // The policies' time of this second is used up.
             Err(CallError::Held) => {
+                // The host tells when to come again, as it tells the driver.
                 std::thread::sleep(host.wake_in().unwrap());
                 host.begin_round();
             }
@@ -159,6 +160,7 @@ fn a_slow_configure_never_runs_on_the_thread_that_plans() {
     while ask(&mut host, CALM) != "slow-to-configure" {
         assert!(Instant::now() < deadline);
         host.idle();
+        // Nothing tells that the instance is there: the driver looks again too.
         std::thread::sleep(Duration::from_millis(5));
     }
     let used = thread_cpu() - before;
@@ -282,6 +284,7 @@ fn a_policy_that_keeps_failing_is_given_up_and_new_content_serves_at_once() {
         assert!(Instant::now() < deadline, "{incidents:#?}");
         assert_eq!(it.ask(f64::from(SIGNAL)).as_deref(), Some("good"), "every round is answered");
         incidents.extend(it.host.take_incidents());
+        // Between rounds; the back-off between two failures is real time.
         std::thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(n_failed(&incidents), 3);

@@ -391,6 +391,7 @@ fn content_that_keeps_failing_is_given_up_until_it_changes() {
         it.host.begin_round();
         assert_eq!(it.score(), 0.1, "every round is answered");
         incidents.extend(it.host.take_incidents());
+        // Between rounds; those waits are real time.
         std::thread::sleep(Duration::from_millis(10));
     }
     let last = incidents.iter().find(|it| it.kind == IncidentKind::Quarantined).unwrap();

@@ -79,6 +79,7 @@ impl Lock {
 fn try_for_a_while(file: &File) -> Result<(), TryLockError> {
     for _ in 1..N_TRIES {
         match file.try_lock() {
+            // Waiting for a lock with a deadline is nothing that the system offers.
             Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_TRIES),
             outcome => return outcome,
         }

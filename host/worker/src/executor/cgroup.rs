@@ -293,6 +293,7 @@ fn remove_tree(base: &Path) {
         }
         match std::fs::remove_dir(base) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                // The killed ones are somebody else's children: nothing tells when they are gone.
                 std::thread::sleep(std::time::Duration::from_millis(5));
             }
             Ok(()) | Err(_) => return,

@@ -25,6 +25,7 @@ pub(crate) fn reap(data_dir: &Path, marker: &str, limits: &LimitOptions) -> BTre
         }
         attempts.extend(found.iter().filter_map(|it| environment::attempt_of(&it.environment)));
         found.iter().for_each(kill_with_group);
+        // Children of an agent that is no more: nothing tells when they are gone.
         std::thread::sleep(Duration::from_millis(5));
     }
     // Also what cleared its environment.

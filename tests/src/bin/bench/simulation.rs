@@ -63,7 +63,7 @@ fn cluster() -> Cluster {
 /// Jobs that arrive one by one and keep about four fifths of the workers busy: each a first task, many
 /// beside each other, and a last one.
 fn workload() -> Workload {
-    let mut dice = Dice(1);
+    let mut dice = fastrand::Rng::with_seed(1);
     let jobs = (0..N_JOBS).map(|index| job(index, &mut dice)).collect();
     Workload { name: "steady".to_owned(), jobs }
 }
@@ -74,11 +74,11 @@ const BETWEEN_S: f64 =
 /// 1, 2 or 4 cores for 1 to 120 seconds.
 const MEAN_CORE_S: f64 = 7.0 / 3.0 * 60.5;
 
-fn job(index: u64, dice: &mut Dice) -> WorkJob {
+fn job(index: u64, dice: &mut fastrand::Rng) -> WorkJob {
     let mut run_times = Vec::new();
     let mut tasks = Vec::new();
     for at in 0..TASKS_PER_JOB {
-        let cpus = [1, 2, 4][dice.roll(3) as usize];
+        let cpus = [1, 2, 4][dice.usize(..3)];
         let mut task = TaskSpec::new(format!("t{at}"), "true");
         task.request = Request { cpu_milli: cpus * 1000, memory: cpus << 30, gpu_milli: 0 };
         task.dependencies = match at {
@@ -87,18 +87,8 @@ fn job(index: u64, dice: &mut Dice) -> WorkJob {
             _ => vec!["t0".to_owned()],
         };
         tasks.push(Arc::new(task));
-        run_times.push((1_000 + dice.roll(119_001)) * 1_000_000);
+        run_times.push((1_000 + dice.u64(..119_001)) * 1_000_000);
     }
     let arrives = Time((index as f64 * BETWEEN_S * 1e9) as u64);
     WorkJob { spec: JobSpec { name: format!("j{index}"), tasks }, arrives, run_times }
-}
-
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, n: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
 }

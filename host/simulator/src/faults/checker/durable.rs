@@ -231,6 +231,7 @@ impl Checker {
     }
 }
 
+/// Its own words, not those of the scheduler that is checked.
 fn is_job_right(job: &JobRecord, states: &[TaskState]) -> bool {
     let has = |state: TaskState| states.contains(&state);
     let is_over = states.iter().all(|it| it.is_terminal());
