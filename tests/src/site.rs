@@ -4,7 +4,7 @@ use pointsman_protocol::api::{PoliciesView, StatusView};
 use pointsman_protocol::worker::WireCapacity;
 use pointsman_server::config::Config;
 use pointsman_server::serve::{Host, ServeOptions};
-use pointsman_worker::{WorkerOptions, run};
+use pointsman_worker::{LimitOptions, WorkerOptions, run};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -51,6 +51,11 @@ impl Site {
 
     /// Starts one worker of each name, and waits until they are live.
     pub async fn hire_as(&self, names: &[String], crew: Crew) {
+        self.hire_limited(names, crew, &LimitOptions::default()).await;
+    }
+
+    /// As [`Self::hire_as`], with the limits that the workers are to enforce.
+    pub async fn hire_limited(&self, names: &[String], crew: Crew, limits: &LimitOptions) {
         let expected = self.status().await.n_workers_live + names.len() as u64;
         for name in names {
             let options = WorkerOptions {
@@ -60,6 +65,7 @@ impl Site {
                     gpus: 0,
                 }),
                 no_execution: crew.no_execution,
+                limits: limits.clone(),
                 ..WorkerOptions::new(&self.url(""), name, self.folder.path().join(name))
             };
             tokio::spawn(run(options, std::future::pending()));

@@ -73,7 +73,7 @@ impl Cluster {
         for effect in effects {
             match effect {
                 Effect::Start(start) => {
-                    self.started.push(start.spec.tenant.clone());
+                    self.started.push(start.spec.tenant.to_string());
                     self.running.push_back((start.attempt, start.spec));
                 }
                 Effect::Answer { answer: Answer::Registered { worker, .. }, .. } => {
@@ -104,7 +104,7 @@ impl Cluster {
 
     fn submit(&mut self, tenant: &str, n: usize, request: Request) {
         let spec = |index| TaskSpec {
-            tenant: tenant.to_owned(),
+            tenant: tenant.into(),
             request,
             ..TaskSpec::new(format!("{tenant}-{index}"), "true")
         };
@@ -128,7 +128,7 @@ impl Cluster {
     }
 
     fn n_running(&self, tenant: &str) -> u64 {
-        self.running.iter().filter(|(_, spec)| spec.tenant == tenant).count() as u64
+        self.running.iter().filter(|(_, spec)| *spec.tenant == *tenant).count() as u64
     }
 }
 

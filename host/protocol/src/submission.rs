@@ -136,14 +136,17 @@ fn job_from_tasks(
         let remedy = format!("give a job at most {TASKS_MAX}; submit several jobs");
         return Err(Flaw::new(problem, remedy).at(list_field));
     }
-    let mut tasks = Vec::with_capacity(values.len());
+    let mut tasks: Vec<Arc<TaskSpec>> = Vec::with_capacity(values.len());
     let mut n_edges = 0;
     for (position, value) in values.into_iter().enumerate() {
-        let (task, n_dependencies) = task_at(value, || format!("{field}[{position}]"))?;
+        let (mut task, n_dependencies) = task_at(value, || format!("{field}[{position}]"))?;
         n_edges += n_dependencies;
         if n_edges > EDGES_MAX {
             let problem = format!("has more than {EDGES_MAX} dependencies altogether");
             return Err(Flaw::new(problem, "split the job").at(list_field));
+        }
+        if let Some(neighbour) = tasks.last() {
+            task.share_with(neighbour);
         }
         tasks.push(Arc::new(task));
     }

@@ -150,7 +150,7 @@ fn a_task_comes_back_with_what_was_written_and_what_it_means() {
 #[test]
 fn default_resources_are_shown_too() {
     let (mut added, status) = running_task();
-    Arc::make_mut(&mut added.spec).resources_text = Box::default();
+    Arc::make_mut(&mut added.spec).resources_text = Arc::default();
     let row = TaskView::row(&added, &status, TaskExtras::default(), &NoLookup);
     assert_eq!(row.resources.as_json(), r#"{"cpu":0.1,"gpu":0,"memory":"8GB"}"#);
 }

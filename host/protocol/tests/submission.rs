@@ -68,7 +68,7 @@ fn every_other_key_is_read_too() {
             "job":"default","resources":{"cpu":0.25,"memory":1e9}}"#,
     );
     assert_eq!(spec.name, "é");
-    assert_eq!((spec.queue.as_str(), spec.tenant.as_str()), ("q", "t"));
+    assert_eq!((&*spec.queue, &*spec.tenant), ("q", "t"));
     assert_eq!(spec.priority, i32::MIN);
     assert_eq!(spec.timeout, Some(Duration::from_secs(90)));
     assert_eq!(spec.max_worker_losses, Some(0));

@@ -135,7 +135,7 @@ impl Scheduler {
     /// Tenants hold what their current attempts hold, and the heads of groups are ranked by that.
     fn check_shares(&self, found: &mut Vec<String>) {
         let current = self.tasks.values().filter(|task| task.status.current().is_some());
-        let current = current.map(|task| (task.spec.tenant.as_str(), &task.spec.request));
+        let current = current.map(|task| (&*task.spec.tenant, &task.spec.request));
         found.extend(self.shares.violations(current));
         let share_now = |id| self.shares.dominant(&self.task(id).spec.tenant);
         found.extend(self.queues.group_violations(share_now));

@@ -19,9 +19,9 @@ pub mod policies;
 pub mod columns;
 pub mod explain;
 pub mod graph;
+pub mod task_table;
 
 mod task;
-mod task_table;
 mod state;
 mod worker;
 mod history;

@@ -18,6 +18,7 @@ use crate::shares::Shares;
 use crate::silence::Hold;
 use crate::starvation::Starvation;
 use crate::state::{Finished, Job};
+use crate::task::Task;
 use crate::task_table::TaskTable;
 use crate::time::Time;
 use crate::timers::{Timer, Timers};
@@ -35,7 +36,7 @@ pub struct Scheduler {
     /// The time of the event or round in hand.
     pub(crate) now: Time,
     pub(crate) jobs: FxHashMap<JobId, Job>,
-    pub(crate) tasks: TaskTable,
+    pub(crate) tasks: TaskTable<Task>,
     pub(crate) workers: Workers,
     pub(crate) queues: Queues,
     pub(crate) timers: Timers,

@@ -3,23 +3,27 @@
 
 use crate::resources::Request;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-/// One task as submitted. Immutable; shared by state, records, read model and commands.
+/// Names with their values.
+pub type Map = BTreeMap<String, String>;
+
+/// One task as submitted. Immutable; shared by state, records, read model and commands. What is often equal
+/// in many tasks is behind an `Arc`; see [`TaskSpec::share_with`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskSpec {
     /// 1 to 200 characters, NFC, unique within its job (in the job `default`: among live tasks).
     pub name: String,
     /// Run by `/bin/sh -c`.
-    pub script: String,
+    pub script: Arc<str>,
     pub request: Request,
     /// The resources as the submitter wrote them (JSON text), for showing them again; empty if omitted.
-    pub resources_text: Box<str>,
+    pub resources_text: Arc<str>,
     /// Names of tasks of the same job; repeats removed.
     pub dependencies: Vec<String>,
-    pub queue: String,
-    pub tenant: String,
+    pub queue: Arc<str>,
+    pub tenant: Arc<str>,
     /// Higher is more urgent.
     pub priority: i32,
     /// From process start.
@@ -30,10 +34,10 @@ pub struct TaskSpec {
     pub max_worker_losses: Option<u32>,
     /// Expected run time; None: the median of the last successes of that name, else unknown.
     pub expected: Option<Duration>,
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<Map>,
     /// Worker labels that must match exactly.
-    pub requires: BTreeMap<String, String>,
-    pub env: BTreeMap<String, String>,
+    pub requires: Arc<Map>,
+    pub env: Arc<Map>,
     pub workdir: Option<Box<str>>,
     pub on_disconnect: OnDisconnect,
 }
@@ -58,26 +62,46 @@ pub struct JobSpec {
 
 impl TaskSpec {
     /// A task with every field at its default.
-    pub fn new(name: impl Into<String>, script: impl Into<String>) -> TaskSpec {
+    pub fn new(name: impl Into<String>, script: impl Into<Arc<str>>) -> TaskSpec {
+        static DEFAULTS: LazyLock<(Arc<str>, Arc<str>, Arc<Map>)> =
+            LazyLock::new(|| (Arc::from(""), Arc::from(DEFAULT), Arc::default()));
+        let (empty, default, none) = &*DEFAULTS;
         TaskSpec {
             name: name.into(),
             script: script.into(),
             request: Request { cpu_milli: 1000, memory: 100_000_000, gpu_milli: 0 },
-            resources_text: Box::default(),
+            resources_text: Arc::clone(empty),
             dependencies: Vec::new(),
-            queue: DEFAULT.to_owned(),
-            tenant: DEFAULT.to_owned(),
+            queue: Arc::clone(default),
+            tenant: Arc::clone(default),
             priority: 0,
             timeout: None,
             max_retries: None,
             max_worker_losses: None,
             expected: None,
-            labels: BTreeMap::new(),
-            requires: BTreeMap::new(),
-            env: BTreeMap::new(),
+            labels: Arc::clone(none),
+            requires: Arc::clone(none),
+            env: Arc::clone(none),
             workdir: None,
             on_disconnect: OnDisconnect::Keep,
         }
+    }
+
+    /// Keeps what is equal in both once. Tasks of one submission mostly differ by their names alone, and
+    /// a host may hold a million of them.
+    pub fn share_with(&mut self, other: &TaskSpec) {
+        fn share<T: ?Sized + PartialEq>(own: &mut Arc<T>, other: &Arc<T>) {
+            if own == other {
+                own.clone_from(other);
+            }
+        }
+        share(&mut self.script, &other.script);
+        share(&mut self.resources_text, &other.resources_text);
+        share(&mut self.queue, &other.queue);
+        share(&mut self.tenant, &other.tenant);
+        share(&mut self.labels, &other.labels);
+        share(&mut self.requires, &other.requires);
+        share(&mut self.env, &other.env);
     }
 }
 

@@ -232,8 +232,8 @@ impl Scheduler {
             let idx = self
                 .queues
                 .find(&task.queue)
-                .filter(|_| self.settings.queues.contains_key(&task.queue))
-                .ok_or_else(|| Refusal::UnknownQueue(task.queue.clone()))?;
+                .filter(|_| self.settings.queues.contains_key(&*task.queue))
+                .ok_or_else(|| Refusal::UnknownQueue(task.queue.to_string()))?;
             n_new[idx.0 as usize] += 1;
             found.push(idx);
         }

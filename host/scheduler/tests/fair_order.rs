@@ -83,7 +83,7 @@ impl Model {
             return None;
         }
         let group = |id: &TaskId| match self.by {
-            GroupBy::Tenant => self.spec(*id).tenant.clone(),
+            GroupBy::Tenant => self.spec(*id).tenant.to_string(),
             GroupBy::Job => self.world.added[id].job.to_string(),
         };
         let within = |id: &TaskId| (-self.spec(*id).priority, *id);
@@ -117,7 +117,7 @@ impl Model {
 
     fn charge(&mut self, id: TaskId, worker: WorkerId, change: impl Fn(i128, i128) -> i128) {
         let spec = self.spec(id).clone();
-        let held = self.held.entry(spec.tenant.clone()).or_default();
+        let held = self.held.entry(spec.tenant.to_string()).or_default();
         let free = self.free.get_mut(&worker).expect("a known worker");
         for (at, amount) in amounts(&spec.request).into_iter().enumerate() {
             let before = i128::from(held[at]);
@@ -141,7 +141,7 @@ impl Model {
             spec.request.cpu_milli = 250 * (1 + dice.roll(8));
             spec.request.memory = 100_000_000 * (1 + dice.roll(20));
             spec.priority = dice.roll(3) as i32;
-            spec.tenant = format!("tenant-{}", dice.roll(3));
+            spec.tenant = format!("tenant-{}", dice.roll(3)).into();
             spec
         };
         let specs: Vec<TaskSpec> = (0..6).map(spec).collect();

@@ -20,7 +20,7 @@ fn grouped(by: GroupBy) -> World {
 }
 
 fn of(tenant: &str, name: &str, cpu_milli: u64) -> TaskSpec {
-    TaskSpec { tenant: tenant.to_owned(), ..cpus(name, cpu_milli) }
+    TaskSpec { tenant: tenant.into(), ..cpus(name, cpu_milli) }
 }
 
 fn flood(world: &mut World, tenant: &str, n: usize, cpu_milli: u64) -> Vec<TaskId> {
@@ -30,7 +30,7 @@ fn flood(world: &mut World, tenant: &str, n: usize, cpu_milli: u64) -> Vec<TaskI
 
 /// Tenants of all starts, in order.
 fn starts(world: &World) -> String {
-    world.started.iter().map(|start| start.spec.tenant.as_str()).collect()
+    world.started.iter().map(|start| &*start.spec.tenant).collect()
 }
 
 fn n_placed(world: &World, ids: &[TaskId]) -> usize {
@@ -152,7 +152,7 @@ fn a_tenant_of_two_queues_has_one_share() {
     world.policies.group_by = Some(GroupBy::Tenant);
     flood(&mut world, "a", 20, 1000);
     let elsewhere =
-        |index| TaskSpec { queue: "other".to_owned(), ..of("a", &format!("other{index}"), 1000) };
+        |index| TaskSpec { queue: "other".into(), ..of("a", &format!("other{index}"), 1000) };
     world.submit((0..20).map(elsewhere).collect());
     let other = flood(&mut world, "b", 20, 1000);
     world.worker("w", 8);
@@ -345,7 +345,7 @@ fn a_lost_worker_takes_what_was_held_there_out_of_the_shares() {
     assert_eq!(n_placed(&world, &b), 2);
     let mut tenants: BTreeMap<&str, usize> = BTreeMap::new();
     for id in a.iter().chain(&b).filter(|id| world.status[id].current().is_some()) {
-        *tenants.entry(world.added[id].spec.tenant.as_str()).or_default() += 1;
+        *tenants.entry(&*world.added[id].spec.tenant).or_default() += 1;
     }
     assert_eq!(tenants, BTreeMap::from([("a", 2), ("b", 2)]));
 }

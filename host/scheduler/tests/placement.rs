@@ -238,7 +238,7 @@ fn labels_are_required_exactly() {
     let mut world = World::new();
     world.worker("plain", 4);
     let labels = BTreeMap::from([("disk".to_owned(), "ssd".to_owned())]);
-    let picky = TaskSpec { requires: labels.clone(), ..task("picky") };
+    let picky = TaskSpec { requires: labels.clone().into(), ..task("picky") };
     let id = world.submit(vec![picky])[0];
     assert_eq!(world.scheduler.reason(id), Some(Reason::NoConstraintMatch));
     let registration = Registration { labels, ..world.registration("ssd", 4) };

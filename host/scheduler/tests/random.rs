@@ -180,7 +180,7 @@ impl Storm {
             let mut spec = task(&format!("t{index}"));
             spec.request.cpu_milli = 250 * (1 + self.dice.roll(12));
             spec.priority = self.dice.roll(5) as i32;
-            spec.tenant = format!("tenant-{}", self.dice.roll(4));
+            spec.tenant = format!("tenant-{}", self.dice.roll(4)).into();
             spec.max_retries = Some(self.dice.roll(3) as u32);
             spec.max_worker_losses = Some(self.dice.roll(3) as u32);
             if self.dice.roll(2) == 0 {

@@ -10,6 +10,7 @@ use pointsman_scheduler::record::{
     JobRecord, Snapshot, TaskAdded, TaskState, TaskStatus, WorkerRecord, WorkerState,
 };
 use pointsman_scheduler::settings::QueueSettings;
+use pointsman_scheduler::task_table::TaskTable;
 use pointsman_scheduler::{JobId, Notice, Record, TaskId, Time, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -37,8 +38,7 @@ impl SharedReadModel {
 #[derive(Debug, Default)]
 pub struct ReadModel {
     pub jobs: BTreeMap<JobId, Job>,
-    /// Boxed: a map in order is never full.
-    pub tasks: BTreeMap<TaskId, Box<Task>>,
+    pub tasks: TaskTable<Task>,
     pub workers: BTreeMap<WorkerId, Worker>,
     /// Paused or not.
     pub queues: BTreeMap<String, Queue>,
@@ -107,7 +107,7 @@ impl TaskFilter {
         let status = &task.status;
         self.state.is_none_or(|state| status.state == state)
             && self.job.is_none_or(|job| task.added.job == job)
-            && self.queue.as_ref().is_none_or(|queue| task.added.spec.queue == *queue)
+            && self.queue.as_ref().is_none_or(|queue| *task.added.spec.queue == **queue)
             && self.worker.is_none_or(|worker| {
                 status.attempts.last().is_some_and(|attempt| attempt.worker == worker)
             })
@@ -196,9 +196,9 @@ impl ReadModel {
             job.counts.add(status.state);
             job.tasks.insert(added.id);
         }
-        self.queues.entry(added.spec.queue.clone()).or_default().pending += 1;
+        self.queues.entry(added.spec.queue.to_string()).or_default().pending += 1;
         let task = Task { added: added.clone(), status, feedback: None };
-        self.tasks.insert(added.id, Box::new(task));
+        self.tasks.insert(added.id, task);
     }
 
     fn set_status(&mut self, id: TaskId, status: &TaskStatus) {
@@ -217,7 +217,7 @@ impl ReadModel {
                 job.counts.remove(from);
                 job.counts.add(to);
             }
-            if let Some(queue) = self.queues.get_mut(&task.added.spec.queue) {
+            if let Some(queue) = self.queues.get_mut(&*task.added.spec.queue) {
                 queue.count(from, to);
             }
         }
@@ -304,7 +304,7 @@ impl ReadModel {
     /// [`MAX_LOOKED_AT`] tasks with a short page, so that no request holds up the others.
     pub fn page(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> TaskPage<'_> {
         let from = TaskId(after.map_or(0, |id| id.0.saturating_add(1)));
-        let found = |id: &TaskId| self.tasks.get(id).map(|task| &**task);
+        let found = |id: &TaskId| self.tasks.get(id);
         match (filter.job, filter.state) {
             (Some(job), _) => {
                 let ids = self.jobs.get(&job).into_iter().flat_map(|job| job.tasks.range(from..));
@@ -313,7 +313,7 @@ impl ReadModel {
             (None, Some(state)) => {
                 filter.page(self.in_state[state as usize].range(from..).filter_map(found), limit)
             }
-            (None, None) => filter.page(self.tasks.range(from..).map(|(_, task)| &**task), limit),
+            (None, None) => filter.page(self.tasks.range(from).map(|(_, task)| task), limit),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use pointsman_scheduler::resources::{Capacity, Request};
 use pointsman_scheduler::spec::TaskSpec;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +48,7 @@ impl Cluster {
             Requests::AsSubmitted => task.clone(),
             Requests::OneSlot => Arc::new(TaskSpec {
                 request: Request { cpu_milli: ONE_CORE_MILLI, memory: 0, gpu_milli: 0 },
-                requires: BTreeMap::new(),
+                requires: Arc::default(),
                 ..TaskSpec::clone(task)
             }),
         }

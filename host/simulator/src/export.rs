@@ -13,7 +13,7 @@ pub fn scaled(job: &WorkJob, scale: Scale) -> WorkJob {
     let run_times: Vec<u64> = job.run_times.iter().map(|ns| scale.apply(*ns)).collect();
     let rescale = |(task, ns): (&Arc<TaskSpec>, &u64)| {
         let mut task = TaskSpec::clone(task);
-        task.script = format!("sleep {}", format_exact(*ns));
+        task.script = format!("sleep {}", format_exact(*ns)).into();
         task.expected = Some(Duration::from_nanos(*ns));
         Arc::new(task)
     };

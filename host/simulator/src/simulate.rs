@@ -47,9 +47,9 @@ impl Options {
 
     fn for_queues_of(&mut self, workload: &Workload, set: impl Fn(&mut QueueSettings)) {
         for task in workload.jobs.iter().flat_map(|job| &job.spec.tasks) {
-            if !self.settings.queues.contains_key(&task.queue) {
+            if !self.settings.queues.contains_key(&*task.queue) {
                 let queue = QueueSettings { reserve_after: None, ..QueueSettings::default() };
-                self.settings.queues.insert(task.queue.clone(), queue);
+                self.settings.queues.insert(task.queue.to_string(), queue);
             }
         }
         self.settings.queues.values_mut().for_each(set);

@@ -486,9 +486,9 @@ fn settings(workload: &Workload, options: &Options) -> Settings {
         };
     }
     for task in workload.jobs.iter().flat_map(|job| &job.spec.tasks) {
-        if !settings.queues.contains_key(&task.queue) {
+        if !settings.queues.contains_key(&*task.queue) {
             let queue = QueueSettings { reserve_after: None, ..QueueSettings::default() };
-            settings.queues.insert(task.queue.clone(), queue);
+            settings.queues.insert(task.queue.to_string(), queue);
         }
     }
     for queue in settings.queues.values_mut() {

@@ -187,8 +187,8 @@ impl TaskView {
             job: added.job,
             name: spec.name.clone(),
             state: status.state.into(),
-            queue: spec.queue.clone(),
-            tenant: spec.tenant.clone(),
+            queue: spec.queue.to_string(),
+            tenant: spec.tenant.to_string(),
             priority: spec.priority,
             raised_priority: status.raised_priority,
             resources: Written::resources(spec),
@@ -221,8 +221,8 @@ impl TaskView {
             max_retries: spec.max_retries,
             max_worker_losses: spec.max_worker_losses,
             on_disconnect: spec.on_disconnect.into(),
-            labels: spec.labels.clone(),
-            requires: spec.requires.clone(),
+            labels: (*spec.labels).clone(),
+            requires: (*spec.requires).clone(),
         }
     }
 
@@ -238,8 +238,8 @@ impl TaskView {
         TaskView {
             dependencies: dependencies.map(|it| DependencyView::new(it, lookup)).collect(),
             attempts: status.attempts.iter().map(|it| AttemptView::new(it, lookup)).collect(),
-            script: Some(spec.script.clone()),
-            env: spec.env.clone(),
+            script: Some(spec.script.to_string()),
+            env: (*spec.env).clone(),
             ..TaskView::row(added, status, extras, lookup)
         }
     }

@@ -23,12 +23,12 @@ type Entries<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
 
 /// The task with the number of its dependencies as written.
 pub(super) fn from_entries(entries: Entries<'_>) -> Result<(TaskSpec, usize), FieldError> {
-    let mut task = TaskSpec::new(String::new(), String::new());
+    let mut task = TaskSpec::new("", "");
     let mut n_dependencies = 0;
     for (key, value) in entries {
         match key.as_ref() {
             "task_name" => task.name = name(value, "task_name")?,
-            "script" => task.script = script(value).map_err(|flaw| flaw.at("script"))?,
+            "script" => task.script = script(value).map_err(|flaw| flaw.at("script"))?.into(),
             "resources" => {
                 let mut text = String::new();
                 value.write_json(&mut text);
@@ -36,8 +36,8 @@ pub(super) fn from_entries(entries: Entries<'_>) -> Result<(TaskSpec, usize), Fi
                 task.request = resources(value)?;
             }
             "dependencies" => (task.dependencies, n_dependencies) = dependencies(value)?,
-            "queue" => task.queue = name(value, "queue")?,
-            "tenant" => task.tenant = name(value, "tenant")?,
+            "queue" => task.queue = name(value, "queue")?.into(),
+            "tenant" => task.tenant = name(value, "tenant")?.into(),
             "priority" => task.priority = priority(&value).map_err(|flaw| flaw.at("priority"))?,
             "timeout" => task.timeout = Some(duration(&value, "timeout")?),
             "max_retries" => task.max_retries = Some(count(&value, "max_retries")?),
@@ -45,9 +45,9 @@ pub(super) fn from_entries(entries: Entries<'_>) -> Result<(TaskSpec, usize), Fi
                 task.max_worker_losses = Some(count(&value, "max_worker_losses")?);
             }
             "expected" => task.expected = Some(duration(&value, "expected")?),
-            "labels" => task.labels = labels(value, "labels")?,
-            "requires" => task.requires = labels(value, "requires")?,
-            "env" => task.env = environment(value)?,
+            "labels" => task.labels = labels(value, "labels")?.into(),
+            "requires" => task.requires = labels(value, "requires")?.into(),
+            "env" => task.env = environment(value)?.into(),
             "workdir" => {
                 let path = workdir(value).map_err(|flaw| flaw.at("workdir"))?;
                 task.workdir = Some(path.into());

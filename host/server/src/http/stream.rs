@@ -118,14 +118,14 @@ fn snapshot(app: &App) -> Snapshot {
     let model = app.model.read();
     let now = app.clock.now();
     let jobs = model.jobs.keys().rev().take(SNAPSHOT_ROWS);
-    let tasks = model.tasks.keys().rev().take(SNAPSHOT_ROWS);
+    let tasks = model.tasks.range(pointsman_scheduler::TaskId(0)).rev().take(SNAPSHOT_ROWS);
     Snapshot {
         n: app.events.newest(),
         at: Timestamp(now),
         term: app.term.0,
         counts: model.counts(),
         jobs: jobs.filter_map(|id| model.job_view(*id)).collect(),
-        tasks: tasks.filter_map(|id| model.task_row(*id, None)).collect(),
+        tasks: tasks.filter_map(|(id, _)| model.task_row(id, None)).collect(),
         truncated: model.jobs.len() > SNAPSHOT_ROWS || model.tasks.len() > SNAPSHOT_ROWS,
         workers: model.workers.keys().filter_map(|id| model.worker_view(*id, now)).collect(),
         queues: model.queues.keys().filter_map(|name| model.queue_view(name)).collect(),

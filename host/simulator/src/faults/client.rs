@@ -103,7 +103,7 @@ impl Client {
         let spec = |(at, task): (usize, &TaskPlan)| {
             let mut spec = task_spec(at, task);
             if is_probe {
-                spec.requires = BTreeMap::from([(NAME_LABEL.to_owned(), worker_name(at))]);
+                spec.requires = BTreeMap::from([(NAME_LABEL.to_owned(), worker_name(at))]).into();
             }
             Arc::new(spec)
         };

@@ -131,13 +131,16 @@ impl Host {
     pub fn start(&mut self, around: &mut Around<'_>) {
         self.lives += 1;
         let term = self.store.begin_term().expect("this store always takes a new term");
-        let snapshot = self.store.load().expect("this store can always be read");
+        let mut snapshot = self.store.load().expect("this store can always be read");
         let wall = Time(self.newest.0.saturating_add_signed(std::mem::take(&mut self.clock_step)));
         let anchor = wall.max(self.newest);
         let mut effects = Vec::new();
         let seed = self.seed ^ self.lives;
         let settings = self.settings.clone();
         around.checker.note_start(term, &snapshot);
+        if around.sabotage == Some(Sabotage::JobEndsAreNotRead) {
+            snapshot.jobs.iter_mut().for_each(|job| job.ended = None);
+        }
         let scheduler = Scheduler::recover(settings, seed, term, anchor, snapshot, &mut effects);
         let mut up = Up {
             life: self.lives,

@@ -25,7 +25,9 @@ pub enum Sabotage {
     LeaseIsIgnored,
     /// Records of one batch are written in the wrong order.
     RecordsAreReordered,
-    /// A record forgets how many attempts there were.
+    /// What is told to start is written down as running.
+    StartsAreAnticipated,
+    /// A record forgets the newest attempt's number.
     AttemptsAreNumberedAnew,
     /// The result of an older attempt is taken for the current one's.
     FencesAreIgnored,
@@ -53,7 +55,8 @@ pub enum Sabotage {
     QuarantinesAreIgnored,
     /// A worker's reports are answered and not looked at.
     SyncsAreSwallowed,
-    JobEndsAreNotWritten,
+    /// A job that has ended begins anew with the host.
+    JobEndsAreNotRead,
     JobStatesAreGuessed,
     TermsAreIgnored,
     StampsAreLost,
@@ -64,7 +67,7 @@ pub enum Sabotage {
 }
 
 impl Sabotage {
-    pub const ALL: [Sabotage; 34] = [
+    pub const ALL: [Sabotage; 35] = [
         Sabotage::ChanceDecides,
         Sabotage::ReleasesBeforeDurable,
         Sabotage::StoreForgets,
@@ -74,6 +77,7 @@ impl Sabotage {
         Sabotage::StartsAreDropped,
         Sabotage::LeaseIsIgnored,
         Sabotage::RecordsAreReordered,
+        Sabotage::StartsAreAnticipated,
         Sabotage::AttemptsAreNumberedAnew,
         Sabotage::FencesAreIgnored,
         Sabotage::LossesCountAsSuccess,
@@ -93,7 +97,7 @@ impl Sabotage {
         Sabotage::PausesAreIgnored,
         Sabotage::QuarantinesAreIgnored,
         Sabotage::SyncsAreSwallowed,
-        Sabotage::JobEndsAreNotWritten,
+        Sabotage::JobEndsAreNotRead,
         Sabotage::JobStatesAreGuessed,
         Sabotage::TermsAreIgnored,
         Sabotage::StampsAreLost,
@@ -113,7 +117,9 @@ impl Sabotage {
                 Invariant::AttemptsRunOnceWhereRecorded
             }
             Sabotage::LeaseIsIgnored => Invariant::StopOnDisconnectNeverOverlaps,
-            Sabotage::RecordsAreReordered => Invariant::StatesFollowTheTable,
+            Sabotage::RecordsAreReordered | Sabotage::StartsAreAnticipated => {
+                Invariant::StatesFollowTheTable
+            },
             Sabotage::AttemptsAreNumberedAnew => Invariant::AttemptsAreNumbered,
             Sabotage::FencesAreIgnored | Sabotage::LossesCountAsSuccess => {
                 Invariant::OutcomesAreTrue
@@ -135,7 +141,7 @@ impl Sabotage {
             | Sabotage::PausesAreIgnored
             | Sabotage::QuarantinesAreIgnored => Invariant::SetAsideGetsNothing,
             Sabotage::SyncsAreSwallowed => Invariant::LostOnlyWhenSilent,
-            Sabotage::JobEndsAreNotWritten => Invariant::StateAgrees,
+            Sabotage::JobEndsAreNotRead => Invariant::StateAgrees,
             Sabotage::JobStatesAreGuessed => Invariant::JobsAddUp,
             Sabotage::TermsAreIgnored => Invariant::OldLeadersAreRefused,
             Sabotage::StampsAreLost => Invariant::DecisionsAreStamped,
@@ -150,7 +156,7 @@ impl Sabotage {
     pub fn profile(self) -> Profile {
         let name = match self {
             Sabotage::LeaseIsIgnored => "network",
-            Sabotage::JobEndsAreNotWritten => "crashes",
+            Sabotage::JobEndsAreNotRead => "crashes",
             Sabotage::QuarantinesAreIgnored
             | Sabotage::PolicyStopsTheHost
             | Sabotage::BackoffIsCutShort => "policies",

@@ -377,7 +377,8 @@ impl SimWorker {
         if self.process.is_none() {
             return;
         }
-        if around.sabotage != Some(Sabotage::LeaseIsIgnored) {
+        let heeds_lease = around.sabotage != Some(Sabotage::LeaseIsIgnored);
+        if heeds_lease {
             let actions = self.process_mut().agent.handle_time(instant);
             self.act(around, actions);
         }
@@ -395,7 +396,7 @@ impl SimWorker {
         let tick = Some(process.next_tick);
         let of_member = [news, wanted.filter(|_| process.syncing.is_none()), tick];
         let of_member = of_member.into_iter().flatten().filter(|_| process.membership.is_some());
-        let lease = process.agent.lease_ends().map(|at| self.clock.when(at, now));
+        let lease = process.agent.lease_ends().filter(|_| heeds_lease).map(|at| self.clock.when(at, now));
         let next = of_member.chain(lease).min();
         let process = self.process_mut();
         process.n_looks += 1;

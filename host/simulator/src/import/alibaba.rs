@@ -237,9 +237,9 @@ fn to_task(row: &Row, dependencies: Vec<String>) -> TaskSpec {
         task.request.cpu_milli = cpu_milli;
     }
     let labels = [("status", &row.status), ("instances", &row.n_instances)];
-    for (key, value) in labels.into_iter().filter(|(_, value)| !value.is_empty()) {
-        task.labels.insert(format!("alibaba.{key}"), label_value(value));
-    }
+    let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
+    let labels = labels.map(|(key, value)| (format!("alibaba.{key}"), label_value(value)));
+    task.labels = Arc::new(labels.collect());
     task
 }
 

@@ -145,7 +145,7 @@ impl Record {
         task.request = Request { cpu_milli, memory: 0, gpu_milli: 0 };
         task.expected = Some(Duration::from_nanos(expected));
         if let Some(user) = &self.user {
-            task.tenant = format!("user-{user}");
+            task.tenant = format!("user-{user}").into();
         }
         Some(WorkJob {
             spec: JobSpec { name, tasks: vec![Arc::new(task)] },
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!((record.line, record.number.as_str(), record.submit), (3, "7", 100_000_000_000));
         let work = record.to_work(Estimates::Asked).unwrap();
         let task = &work.spec.tasks[0];
-        assert_eq!((task.name.as_str(), task.tenant.as_str()), ("job-7", "user-3"));
+        assert_eq!((task.name.as_str(), &*task.tenant), ("job-7", "user-3"));
         assert_eq!((task.request.cpu_milli, task.request.memory), (4000, 0));
         assert_eq!(task.expected, Some(Duration::from_secs(120)));
         assert_eq!(work.run_times, [60_500_000_000]);
@@ -208,7 +208,7 @@ mod tests {
         let without_estimate = work(&JOB.replace("8 120", "8 -1")).unwrap();
         assert_eq!(without_estimate.spec.tasks[0].expected, Some(Duration::from_millis(60_500)));
         let nobody = work(&JOB.replace("1 3 1", "1 -1 1")).unwrap();
-        assert_eq!(nobody.spec.tasks[0].tenant, "default");
+        assert_eq!(&*nobody.spec.tasks[0].tenant, "default");
     }
 
     #[test]

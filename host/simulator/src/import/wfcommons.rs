@@ -9,7 +9,7 @@ use crate::seconds::{BadNumber, format_exact, parse_seconds};
 use crate::workload::WorkJob;
 use pointsman_scheduler::Time;
 use pointsman_scheduler::graph::GraphError;
-use pointsman_scheduler::spec::{JobSpec, TaskSpec};
+use pointsman_scheduler::spec::{JobSpec, Map, TaskSpec};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{HashMap, HashSet};
@@ -109,12 +109,14 @@ fn convert(
 ) -> Result<TaskSpec, WfCommonsError> {
     let name = names[specified.id.as_str()].clone();
     let mut task = TaskSpec::new(name, format!("sleep {}", format_exact(run_time)));
+    let mut labels = Map::new();
     if task.name != specified.id {
-        task.labels.insert(ID_LABEL.to_owned(), label_value(&specified.id));
+        labels.insert(ID_LABEL.to_owned(), label_value(&specified.id));
     }
     if specified.name != specified.id {
-        task.labels.insert(NAME_LABEL.to_owned(), label_value(&specified.name));
+        labels.insert(NAME_LABEL.to_owned(), label_value(&specified.name));
     }
+    task.labels = labels.into();
     let mut seen = HashSet::new();
     let parents = specified.parents.iter().filter(|parent| seen.insert(*parent));
     task.dependencies = parents.map(|parent| names[parent.as_str()].clone()).collect();

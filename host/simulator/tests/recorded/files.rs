@@ -21,7 +21,7 @@ fn chain(from: &str, to: &str) -> String {
 fn recorded_commands_are_never_run_and_nothing_is_rounded() {
     let job = wfcommons::parse(&chain("", "")).unwrap();
     let [first, second] = &job.spec.tasks[..] else { panic!("two tasks") };
-    assert_eq!((first.script.as_str(), second.script.as_str()), ("sleep 2", "sleep 0.1"));
+    assert_eq!((&*first.script, &*second.script), ("sleep 2", "sleep 0.1"));
     assert_eq!(job.run_times, [2_000_000_000, 100_000_000]);
     assert_eq!(first.expected.unwrap().as_nanos(), 2_000_000_000);
     assert_eq!((first.request.cpu_milli, first.request.memory), (1500, 1_000_000));

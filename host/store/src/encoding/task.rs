@@ -75,7 +75,7 @@ impl Stored for TaskAdded {
         let stored: Spec = read(bytes, Self::VERSION, what)?;
         let spec = TaskSpec {
             name: stored.name.into_owned(),
-            script: stored.script.into_owned(),
+            script: stored.script.into(),
             request: Request {
                 cpu_milli: stored.cpu_milli,
                 memory: stored.memory,
@@ -83,16 +83,16 @@ impl Stored for TaskAdded {
             },
             resources_text: stored.resources_text.into(),
             dependencies: stored.dependency_names.into_owned(),
-            queue: stored.queue.into_owned(),
-            tenant: stored.tenant.into_owned(),
+            queue: stored.queue.into(),
+            tenant: stored.tenant.into(),
             priority: stored.priority,
             timeout: stored.timeout,
             max_retries: stored.max_retries,
             max_worker_losses: stored.max_worker_losses,
             expected: stored.expected,
-            labels: stored.labels.into_owned(),
-            requires: stored.requires.into_owned(),
-            env: stored.env.into_owned(),
+            labels: stored.labels.into_owned().into(),
+            requires: stored.requires.into_owned().into(),
+            env: stored.env.into_owned().into(),
             workdir: stored.workdir.map(Box::from),
             on_disconnect: match stored.stop_on_disconnect {
                 true => OnDisconnect::Stop,

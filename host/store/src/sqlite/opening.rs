@@ -229,7 +229,7 @@ fn format_of(connection: &Connection, path: &Path) -> Result<u32, StoreError> {
 fn set_modes(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // KiB, as it is negative.
-    connection.pragma_update(None, "cache_size", -65_536)?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
     // Pages: 16 MB of log are copied at once.
     connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     // Bytes: what one huge commit took is given back.

@@ -15,6 +15,7 @@ use pointsman_scheduler::{JobId, TaskId, WorkerId};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Reads a file of one format.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +85,10 @@ impl Reader<'_> {
             (Table::Job, Key::Number(id)) => self.decode(&raw).map(|job: JobRecord| {
                 parts.jobs.push(JobRecord { id: JobId(*id as u64), ..job });
             }),
-            (Table::Task, Key::Number(id)) => self.decode(&raw).map(|task: TaskAdded| {
+            (Table::Task, Key::Number(id)) => self.decode(&raw).map(|mut task: TaskAdded| {
+                if let Some(neighbour) = parts.added.last() {
+                    Arc::make_mut(&mut task.spec).share_with(&neighbour.spec);
+                }
                 parts.added.push(TaskAdded { id: TaskId(*id as u64), ..task });
             }),
             (Table::TaskStatus, Key::Number(id)) => self.decode(&raw).map(|status: TaskStatus| {

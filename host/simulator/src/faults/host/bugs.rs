@@ -97,9 +97,6 @@ impl Up {
     pub(super) fn alter_record(&self, around: &mut Around<'_>, record: Record) -> Option<Record> {
         let Some(sabotage) = around.sabotage else { return Some(record) };
         let (id, mut status) = match (sabotage, record) {
-            (Sabotage::JobEndsAreNotWritten, Record::Job(job)) if job.ended.is_some() => {
-                return None;
-            }
             (Sabotage::JobStatesAreGuessed, Record::Job(mut job)) if job.ended.is_some() => {
                 job.state = JobState::Succeeded;
                 return Some(Record::Job(job));
@@ -124,7 +121,12 @@ impl Up {
                     attempt.decision.scoring = unstamped();
                 }
             }
-            Sabotage::AttemptsAreNumberedAnew => status.next_attempt = 1,
+            Sabotage::AttemptsAreNumberedAnew if around.agenda.chance(0.2) => {
+                status.next_attempt = status.next_attempt.saturating_sub(1).max(1);
+            }
+            Sabotage::StartsAreAnticipated if status.state == TaskState::Assigned => {
+                status.state = TaskState::Running;
+            }
             Sabotage::LossesCountAsSuccess => {
                 let lost = Some(Outcome::Failed(Failure::WorkerLost));
                 if let Some(attempt) = last.filter(|it| it.outcome == lost) {
