@@ -21,6 +21,9 @@ struct Page<T> {
     slots: Box<[Option<T>]>,
 }
 
+/// Some of all tasks.
+pub type TaskSet = TaskTable<()>;
+
 const PAGE: u64 = 64;
 
 fn place(id: TaskId) -> (u64, usize) {

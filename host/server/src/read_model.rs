@@ -10,7 +10,7 @@ use pointsman_scheduler::record::{
     JobRecord, Snapshot, TaskAdded, TaskState, TaskStatus, WorkerRecord, WorkerState,
 };
 use pointsman_scheduler::settings::QueueSettings;
-use pointsman_scheduler::task_table::TaskTable;
+use pointsman_scheduler::task_table::{TaskSet, TaskTable};
 use pointsman_scheduler::{JobId, Notice, Record, TaskId, Time, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -42,14 +42,14 @@ pub struct ReadModel {
     pub workers: BTreeMap<WorkerId, Worker>,
     /// Paused or not.
     pub queues: BTreeMap<String, Queue>,
-    pub in_state: [BTreeSet<TaskId>; TaskState::ALL.len()],
+    pub in_state: [TaskSet; TaskState::ALL.len()],
 }
 
 #[derive(Debug)]
 pub struct Job {
     pub record: JobRecord,
     pub counts: Counts,
-    pub tasks: BTreeSet<TaskId>,
+    pub tasks: TaskSet,
 }
 
 #[derive(Debug)]
@@ -150,7 +150,7 @@ impl ReadModel {
             Record::Job(job) => match self.jobs.get_mut(&job.id) {
                 Some(known) => known.record = job.clone(),
                 None => {
-                    let (counts, tasks) = (Counts::default(), BTreeSet::new());
+                    let (counts, tasks) = (Counts::default(), TaskSet::default());
                     self.jobs.insert(job.id, Job { record: job.clone(), counts, tasks });
                 }
             },
@@ -191,10 +191,10 @@ impl ReadModel {
 
     fn add_task(&mut self, added: &TaskAdded) {
         let status = TaskStatus { next_attempt: 1, ..TaskStatus::default() };
-        self.in_state[status.state as usize].insert(added.id);
+        self.in_state[status.state as usize].insert(added.id, ());
         if let Some(job) = self.jobs.get_mut(&added.job) {
             job.counts.add(status.state);
-            job.tasks.insert(added.id);
+            job.tasks.insert(added.id, ());
         }
         self.queues.entry(added.spec.queue.to_string()).or_default().pending += 1;
         let task = Task { added: added.clone(), status, feedback: None };
@@ -212,7 +212,7 @@ impl ReadModel {
         }
         if from != to {
             self.in_state[from as usize].remove(&id);
-            self.in_state[to as usize].insert(id);
+            self.in_state[to as usize].insert(id, ());
             if let Some(job) = self.jobs.get_mut(&task.added.job) {
                 job.counts.remove(from);
                 job.counts.add(to);
@@ -304,14 +304,14 @@ impl ReadModel {
     /// [`MAX_LOOKED_AT`] tasks with a short page, so that no request holds up the others.
     pub fn page(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> TaskPage<'_> {
         let from = TaskId(after.map_or(0, |id| id.0.saturating_add(1)));
-        let found = |id: &TaskId| self.tasks.get(id);
+        let found = |(id, _): (TaskId, _)| self.tasks.get(&id);
         match (filter.job, filter.state) {
             (Some(job), _) => {
-                let ids = self.jobs.get(&job).into_iter().flat_map(|job| job.tasks.range(from..));
+                let ids = self.jobs.get(&job).into_iter().flat_map(|job| job.tasks.range(from));
                 filter.page(ids.filter_map(found), limit)
             }
             (None, Some(state)) => {
-                filter.page(self.in_state[state as usize].range(from..).filter_map(found), limit)
+                filter.page(self.in_state[state as usize].range(from).filter_map(found), limit)
             }
             (None, None) => filter.page(self.tasks.range(from).map(|(_, task)| task), limit),
         }

@@ -21,7 +21,8 @@ pub async fn show(State(app): State<App>, mut query: Query) -> Answered<StatusVi
     let (ids, pending) = {
         let model = app.model.read();
         let ids = rows(&model, limit);
-        let is_pending = |id: &&TaskId| model.in_state[TaskState::Pending as usize].contains(*id);
+        let is_pending =
+            |id: &&TaskId| model.in_state[TaskState::Pending as usize].contains_key(id);
         let pending: Vec<TaskId> = ids.iter().filter(is_pending).copied().collect();
         (ids, pending)
     };
@@ -56,7 +57,10 @@ fn set_aside_view(it: &SetAside) -> SetAsideView {
 /// the rows is kept.
 fn rows(model: &ReadModel, limit: usize) -> Vec<TaskId> {
     let n_ended = limit / 4;
-    let of = |state: TaskState| model.in_state[state as usize].iter().copied();
+    let of = |state: TaskState| {
+        let all = model.in_state[state as usize].range(TaskId(0));
+        all.map(|(id, ())| id)
+    };
     let mut ended: Vec<TaskId> = TaskState::ALL
         .into_iter()
         .filter(|state| state.is_terminal())

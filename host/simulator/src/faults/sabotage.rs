@@ -119,7 +119,7 @@ impl Sabotage {
             Sabotage::LeaseIsIgnored => Invariant::StopOnDisconnectNeverOverlaps,
             Sabotage::RecordsAreReordered | Sabotage::StartsAreAnticipated => {
                 Invariant::StatesFollowTheTable
-            },
+            }
             Sabotage::AttemptsAreNumberedAnew => Invariant::AttemptsAreNumbered,
             Sabotage::FencesAreIgnored | Sabotage::LossesCountAsSuccess => {
                 Invariant::OutcomesAreTrue

@@ -396,7 +396,8 @@ impl SimWorker {
         let tick = Some(process.next_tick);
         let of_member = [news, wanted.filter(|_| process.syncing.is_none()), tick];
         let of_member = of_member.into_iter().flatten().filter(|_| process.membership.is_some());
-        let lease = process.agent.lease_ends().filter(|_| heeds_lease).map(|at| self.clock.when(at, now));
+        let lease =
+            process.agent.lease_ends().filter(|_| heeds_lease).map(|at| self.clock.when(at, now));
         let next = of_member.chain(lease).min();
         let process = self.process_mut();
         process.n_looks += 1;
