@@ -298,8 +298,7 @@ impl Host {
         let wait = next.map(|next| next.since(now).max(Duration::from_micros(100)));
         let wait = wait.into_iter().chain(self.moods.holds.then_some(HELD_LOOK)).min();
         up.wake += 1;
-        let forgets = around.sabotages(Sabotage::WakesAreForgotten, 1.0);
-        if let Some(wait) = wait.filter(|_| !forgets) {
+        if let Some(wait) = wait {
             let due = HostDue::Wake(up.wake);
             around.agenda.after(wait, What::Host { life: up.life, due });
         }

@@ -60,14 +60,12 @@ pub enum Sabotage {
     JobStatesAreGuessed,
     TermsAreIgnored,
     StampsAreLost,
-    /// The host does not wake when something is due.
-    WakesAreForgotten,
     /// A policy that fails once is asked again for ever.
     PolicyStopsTheHost,
 }
 
 impl Sabotage {
-    pub const ALL: [Sabotage; 35] = [
+    pub const ALL: [Sabotage; 34] = [
         Sabotage::ChanceDecides,
         Sabotage::ReleasesBeforeDurable,
         Sabotage::StoreForgets,
@@ -101,7 +99,6 @@ impl Sabotage {
         Sabotage::JobStatesAreGuessed,
         Sabotage::TermsAreIgnored,
         Sabotage::StampsAreLost,
-        Sabotage::WakesAreForgotten,
         Sabotage::PolicyStopsTheHost,
     ];
 
@@ -112,14 +109,14 @@ impl Sabotage {
             Sabotage::ReleasesBeforeDurable | Sabotage::StoreForgets => {
                 Invariant::DurableBeforeVisible
             }
-            Sabotage::KeysAreIgnored => Invariant::SubmissionsAreKept,
+            Sabotage::KeysAreIgnored | Sabotage::RecordsAreReordered => {
+                Invariant::SubmissionsAreKept
+            }
             Sabotage::AgentRunsTwice | Sabotage::StartsGoAstray => {
                 Invariant::AttemptsRunOnceWhereRecorded
             }
             Sabotage::LeaseIsIgnored => Invariant::StopOnDisconnectNeverOverlaps,
-            Sabotage::RecordsAreReordered | Sabotage::StartsAreAnticipated => {
-                Invariant::StatesFollowTheTable
-            }
+            Sabotage::StartsAreAnticipated => Invariant::StatesFollowTheTable,
             Sabotage::AttemptsAreNumberedAnew => Invariant::AttemptsAreNumbered,
             Sabotage::FencesAreIgnored | Sabotage::LossesCountAsSuccess => {
                 Invariant::OutcomesAreTrue
@@ -145,17 +142,15 @@ impl Sabotage {
             Sabotage::JobStatesAreGuessed => Invariant::JobsAddUp,
             Sabotage::TermsAreIgnored => Invariant::OldLeadersAreRefused,
             Sabotage::StampsAreLost => Invariant::DecisionsAreStamped,
-            Sabotage::StartsAreDropped
-            | Sabotage::CapacityLeaks
-            | Sabotage::WakesAreForgotten
-            | Sabotage::PolicyStopsTheHost => Invariant::EverythingEnds,
+            Sabotage::StartsAreDropped | Sabotage::CapacityLeaks | Sabotage::PolicyStopsTheHost => {
+                Invariant::EverythingEnds
+            }
         }
     }
 
     /// Where it shows.
     pub fn profile(self) -> Profile {
         let name = match self {
-            Sabotage::LeaseIsIgnored => "network",
             Sabotage::JobEndsAreNotRead => "crashes",
             Sabotage::QuarantinesAreIgnored
             | Sabotage::PolicyStopsTheHost

@@ -1,17 +1,32 @@
 //! Bugs planted on purpose are found, and said to be what they are: each thing that must hold has one
 //! at least that breaks it.
 
-use crate::MAX_STEPS;
+use crate::{MAX_STEPS, lasting};
+use pointsman_simulator::faults::plan::TaskPlan;
 use pointsman_simulator::faults::{
-    FaultOptions, Invariant, Plan, Sabotage, Violation, run, run_twice,
+    FaultKind, FaultOptions, Invariant, Plan, Sabotage, Violation, run, run_twice,
 };
 use std::collections::BTreeMap;
 
 /// A bug that so many worlds do not show is not found.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=60;
 
+fn plan(seed: u64, sabotage: Sabotage) -> Plan {
+    match sabotage {
+        // Few worlds hide a worker for long enough while there is room elsewhere.
+        Sabotage::LeaseIsIgnored => {
+            let task = TaskPlan { stops_on_disconnect: true, ..lasting(100) };
+            // The other one is there only when the first has begun.
+            let plan = Plan::quiet("hidden", &[1, 1]).job(20_000, vec![task]);
+            let plan = plan.fault(0, FaultKind::WorkerCrash, &[1], 29_000);
+            Plan { seed, ..plan.fault(30_000, FaultKind::Partition, &[0], 60_000) }
+        }
+        _ => Plan::draw(seed, &sabotage.profile()),
+    }
+}
+
 fn play(seed: u64, sabotage: Sabotage) -> Option<Box<Violation>> {
-    let plan = Plan::draw(seed, &sabotage.profile());
+    let plan = plan(seed, sabotage);
     let options =
         FaultOptions { max_steps: MAX_STEPS, sabotage: Some(sabotage), ..FaultOptions::new(plan) };
     match sabotage.breaks() {
