@@ -38,7 +38,8 @@ pub(super) struct Checker {
     touched: BTreeSet<TaskId>,
     touched_jobs: BTreeSet<JobId>,
     acknowledged: BTreeSet<TaskId>,
-    /// Scripts that run now; true: its worker was frozen meanwhile, and could not end it.
+    /// Scripts that run now; true: its worker was frozen meanwhile, or began it as it woke, and could not know
+    /// that its lease was over.
     running: BTreeMap<AttemptKey, bool>,
     ran: BTreeSet<AttemptKey>,
     /// How scripts ended by themselves.
@@ -216,7 +217,7 @@ impl Checker {
             let text = format!("{worker} runs {key} at {at} ms beside {other}, which must not be");
             self.complain(Invariant::StopOnDisconnectNeverOverlaps, text);
         }
-        self.running.insert(key, false);
+        self.running.insert(key, has_just_slept);
     }
 
     pub fn note_frozen(&mut self, key: AttemptKey) {

@@ -44,6 +44,31 @@ fn a_worker_that_wakes_never_goes_on_with_what_was_replaced() {
     }
 }
 
+/// Whose clock stood still cannot know that its lease is over: what it starts as it wakes is the one thing that
+/// may run beside its successor, and is not taken for more.
+#[test]
+fn a_start_that_was_slept_over_is_never_taken_for_a_fault_of_the_host() {
+    let script = "\
+world name=slept-over seed=702 active=300000
+rates loss=0 duplication=0 delay=0 policy-failures=0
+worker cpu=3000 memory=8000 drift=0
+worker cpu=4000 memory=8000 drift=0
+job at=101864
+  task ms=60000 cpu=1600 memory=378 retries=0 priority=-5
+job at=105686
+  task ms=60000 cpu=2000 memory=725 retries=0 priority=-5
+  task ms=60000 cpu=400 memory=1210 fail=10 priority=5 stops=yes
+fault at=103916 worker-sleep lasts=37997 workers=1
+";
+    let history = tell(script.parse().expect("a script")).history;
+    let runs = history.runs_of(1, 1);
+    let workers: Vec<&str> = runs.iter().map(|run| run.worker.as_str()).collect();
+    assert_eq!(workers, ["w1", "w0"]);
+    assert!(runs[0].from_ms >= 103_916 + 37_997, "as it woke, at {} ms", runs[0].from_ms);
+    let last = &history.task(1, 1).last;
+    assert_eq!(last.state, TaskState::Succeeded);
+}
+
 #[test]
 fn a_broken_worker_never_swallows_what_others_could_do() {
     let n = 300;
