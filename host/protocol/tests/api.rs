@@ -293,6 +293,7 @@ fn workers_and_jobs_come_back_whole() {
         capacity,
         labels: [("zone".to_owned(), "a".to_owned())].into(),
         state: WorkerState::Live,
+        is_drained: false,
     };
     let mut free = Free::all_of(&capacity);
     free.take(&Request { cpu_milli: 100, memory: 1, gpu_milli: 250 });

@@ -60,10 +60,11 @@ impl Scheduler {
         worker.history = History::default();
         worker.last_seen = now;
         worker.dispatched = worker.dispatched.max(least_dispatched);
-        if worker.state != WorkerState::Draining {
-            worker.state = WorkerState::Live;
-            worker.record.state = WorkerState::Live;
-        }
+        let state = match worker.record.is_drained {
+            true => WorkerState::Draining,
+            false => WorkerState::Live,
+        };
+        (worker.state, worker.record.state) = (state, state);
         let (id, record) = (worker.record.id, worker.record.clone());
         effects.push(Effect::Persist(Record::Worker(record)));
         self.workers.touched.insert(idx);
@@ -83,6 +84,7 @@ impl Scheduler {
             capacity: registration.capacity,
             labels: registration.labels.clone(),
             state: WorkerState::Live,
+            is_drained: false,
         };
         self.workers.add(Worker::new(record, self.now))
     }
@@ -299,6 +301,29 @@ impl Scheduler {
         effects.push(Effect::Publish(Notice::WorkerState { worker: id, state }));
     }
 
+    /// Holds beyond the worker's loss and return: who takes a machine out of service restarts it, too.
+    fn set_drained(&mut self, idx: WorkerIdx, is_drained: bool, effects: &mut Vec<Effect>) {
+        let worker = self.workers.change(idx);
+        if worker.record.is_drained == is_drained {
+            return;
+        }
+        worker.record.is_drained = is_drained;
+        let state = match (worker.state, is_drained) {
+            (WorkerState::Lost, _) => WorkerState::Lost,
+            (WorkerState::Live | WorkerState::Suspect | WorkerState::Draining, true) => {
+                WorkerState::Draining
+            }
+            (WorkerState::Live | WorkerState::Suspect | WorkerState::Draining, false) => {
+                WorkerState::Live
+            }
+        };
+        worker.record.state = state;
+        effects.push(Effect::Persist(Record::Worker(worker.record.clone())));
+        if worker.state != state {
+            self.set_worker_state(idx, state, effects);
+        }
+    }
+
     pub(crate) fn handle_drain(
         &mut self,
         request: RequestId,
@@ -309,16 +334,7 @@ impl Scheduler {
         let answer = match self.workers.find(id) {
             None => Answer::Refused(Refusal::UnknownWorker(id)),
             Some(idx) => {
-                match (self.workers.get(idx).state, draining) {
-                    (WorkerState::Live | WorkerState::Suspect, true) => {
-                        self.set_worker_state(idx, WorkerState::Draining, effects);
-                    }
-                    (WorkerState::Draining, false) => {
-                        self.set_worker_state(idx, WorkerState::Live, effects);
-                    }
-                    (WorkerState::Draining | WorkerState::Lost, true)
-                    | (WorkerState::Live | WorkerState::Suspect | WorkerState::Lost, false) => {}
-                }
+                self.set_drained(idx, draining, effects);
                 if !draining {
                     self.clear_quarantine(idx, effects);
                 }

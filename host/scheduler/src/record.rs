@@ -203,6 +203,8 @@ pub struct WorkerRecord {
     pub capacity: Capacity,
     pub labels: BTreeMap<String, String>,
     pub state: WorkerState,
+    /// Somebody took it out of service: it is draining, or will be when it comes back.
+    pub is_drained: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -282,6 +282,36 @@ fn a_drained_worker_finishes_what_it_has_and_gets_nothing_new() {
 }
 
 #[test]
+fn a_drained_machine_that_was_off_never_takes_work_when_it_is_back() {
+    let mut world = World::new();
+    let worker = world.worker("w", 4);
+    let drain = |world: &mut World, draining| {
+        let request = world.request();
+        world.event(Event::DrainWorker { request, worker, draining });
+    };
+    let away_and_back = |world: &mut World| {
+        world.pass(Duration::from_secs(16));
+        world.restart(Duration::from_secs(1));
+        world.register_again("w", 4, vec![], vec![]);
+    };
+    drain(&mut world, true);
+    let id = world.submit(vec![task("a")])[0];
+    away_and_back(&mut world);
+    assert_eq!(world.state(id), TaskState::Pending);
+    drain(&mut world, false);
+    assert_eq!(world.state(id), TaskState::Assigned);
+    // Nor if it was off when it was taken out of service, or put back into it.
+    world.pass(Duration::from_secs(16));
+    drain(&mut world, true);
+    away_and_back(&mut world);
+    assert_eq!(world.state(id), TaskState::Pending);
+    world.pass(Duration::from_secs(16));
+    drain(&mut world, false);
+    away_and_back(&mut world);
+    assert_eq!(world.state(id), TaskState::Assigned);
+}
+
+#[test]
 fn expected_run_time_is_learnt_from_successes() {
     let mut world = World::new();
     world.worker("w", 1);

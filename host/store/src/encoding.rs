@@ -30,7 +30,7 @@ fn write<T: Serialize>(value: &T, version: u8, out: &mut Vec<u8>) {
     postcard::to_io(value, out).expect("writing to memory does not fail");
 }
 
-/// Reads a body of the one version there is so far.
+/// Reads a body of this version, or of an earlier one, which has the same shape so far.
 fn read<'a, T: Deserialize<'a>>(
     bytes: &'a [u8],
     known: u8,
@@ -41,7 +41,7 @@ fn read<'a, T: Deserialize<'a>>(
     if *version == 0 {
         return Err(unreadable("its format has no number".into()));
     }
-    if *version != known {
+    if *version > known {
         let (found, known) = (u32::from(*version), u32::from(known));
         return Err(StoreError::NewerFormat { what: what(), found, known });
     }

@@ -1,6 +1,6 @@
 //! Workers.
 
-use super::{Stored, read, same_variants, write};
+use super::{Stored, read, write};
 use crate::store::StoreError;
 use pointsman_scheduler::WorkerId;
 use pointsman_scheduler::record::{WorkerRecord, WorkerState};
@@ -14,9 +14,8 @@ enum StoredWorkerState {
     Suspect,
     Draining,
     Lost,
+    LostWhileDrained,
 }
-
-same_variants!(WorkerState, StoredWorkerState, Live, Suspect, Draining, Lost);
 
 #[derive(Serialize, Deserialize)]
 struct Worker {
@@ -32,7 +31,7 @@ struct Worker {
 
 /// The id is the row's key, not part of the body.
 impl Stored for WorkerRecord {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 
     fn encode(&self, out: &mut Vec<u8>) {
         let stored = Worker {
@@ -43,13 +42,28 @@ impl Stored for WorkerRecord {
             memory: self.capacity.memory,
             gpus: self.capacity.gpus,
             labels: self.labels.clone(),
-            state: self.state.into(),
+            state: match (self.state, self.is_drained) {
+                (WorkerState::Live, _) => StoredWorkerState::Live,
+                (WorkerState::Suspect, _) => StoredWorkerState::Suspect,
+                (WorkerState::Draining, _) => StoredWorkerState::Draining,
+                (WorkerState::Lost, false) => StoredWorkerState::Lost,
+                (WorkerState::Lost, true) => StoredWorkerState::LostWhileDrained,
+            },
         };
-        write(&stored, Self::VERSION, out);
+        // As it was before that state came, so that an earlier build refuses only what it cannot know.
+        let is_new = matches!(stored.state, StoredWorkerState::LostWhileDrained);
+        write(&stored, if is_new { Self::VERSION } else { 1 }, out);
     }
 
     fn decode(bytes: &[u8], what: impl Fn() -> String) -> Result<Self, StoreError> {
         let stored: Worker = read(bytes, Self::VERSION, what)?;
+        let (state, is_drained) = match stored.state {
+            StoredWorkerState::Live => (WorkerState::Live, false),
+            StoredWorkerState::Suspect => (WorkerState::Suspect, false),
+            StoredWorkerState::Draining => (WorkerState::Draining, true),
+            StoredWorkerState::Lost => (WorkerState::Lost, false),
+            StoredWorkerState::LostWhileDrained => (WorkerState::Lost, true),
+        };
         Ok(WorkerRecord {
             id: WorkerId(0),
             name: stored.name,
@@ -61,7 +75,8 @@ impl Stored for WorkerRecord {
                 gpus: stored.gpus,
             },
             labels: stored.labels,
-            state: stored.state.into(),
+            state,
+            is_drained,
         })
     }
 }

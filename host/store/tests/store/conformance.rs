@@ -92,6 +92,8 @@ fn the_last_record_of_a_key_wins_within_and_across_commits() {
         for state in [WorkerState::Live, WorkerState::Draining, WorkerState::Lost] {
             records.push(Record::Worker(worker(1, state)));
         }
+        let lost = WorkerRecord { is_drained: true, ..worker(1, WorkerState::Lost) };
+        records.push(Record::Worker(lost.clone()));
         for paused in [true, false, true] {
             records.push(Record::Queue(QueueRecord { name: "q".into(), paused }));
         }
@@ -102,7 +104,7 @@ fn the_last_record_of_a_key_wins_within_and_across_commits() {
         let stored = store.load().unwrap();
         assert_eq!(stored.tasks[0].1.next_attempt, 5);
         assert_eq!(stored.jobs[1], job(2, JobState::Failed));
-        assert_eq!(stored.workers, [worker(1, WorkerState::Lost)]);
+        assert_eq!(stored.workers, [lost]);
         assert_eq!(stored.queues, [QueueRecord { name: "q".into(), paused: true }]);
         assert_eq!(stored.keys, [key("k", Some(TaskId(1)))]);
         status.next_attempt = 9;

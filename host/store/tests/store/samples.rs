@@ -210,6 +210,7 @@ pub fn worker(id: u32, state: WorkerState) -> WorkerRecord {
         capacity: Capacity { cpu_milli: 4000, memory: 8 << 30, gpus: 2 },
         labels: labels(),
         state,
+        is_drained: state == WorkerState::Draining,
     }
 }
 

@@ -38,8 +38,7 @@ struct Standing {
 const SLACK: Duration = Duration::from_millis(2);
 
 impl Standing {
-    fn new(state: WorkerState) -> Standing {
-        let is_drained = state == WorkerState::Draining;
+    fn new(state: WorkerState, is_drained: bool) -> Standing {
         let (quarantined_until, heard) = (None, None);
         Standing { state, is_drained, quarantined_until, may_be_cleared: false, heard }
     }
@@ -47,7 +46,7 @@ impl Standing {
 
 impl Aside {
     fn worker(&mut self, id: WorkerId) -> &mut Standing {
-        self.workers.entry(id).or_insert_with(|| Standing::new(WorkerState::Live))
+        self.workers.entry(id).or_insert_with(|| Standing::new(WorkerState::Live, false))
     }
 }
 
@@ -57,7 +56,11 @@ impl Checker {
         self.newest_term = term;
         self.aside = Aside {
             states: snapshot.tasks.iter().map(|(it, status)| (it.id, status.state)).collect(),
-            workers: snapshot.workers.iter().map(|it| (it.id, Standing::new(it.state))).collect(),
+            workers: snapshot
+                .workers
+                .iter()
+                .map(|it| (it.id, Standing::new(it.state, it.is_drained)))
+                .collect(),
             is_paused: snapshot.queues.iter().any(|queue| queue.paused),
             began: self.now,
             ..Aside::default()
@@ -72,7 +75,7 @@ impl Checker {
             Event::PauseQueue { paused, .. } => aside.is_paused = *paused,
             Event::DrainWorker { worker, draining, .. } => {
                 let Some(standing) = aside.workers.get_mut(worker) else { return };
-                standing.is_drained = *draining && standing.state != WorkerState::Lost;
+                standing.is_drained = *draining;
                 standing.may_be_cleared |= !*draining;
             }
             Event::Sync { request, report } => {
@@ -131,7 +134,6 @@ impl Checker {
                 let standing = self.aside.worker(*worker);
                 standing.state = *state;
                 if *state == WorkerState::Lost {
-                    standing.is_drained = false;
                     let heard = standing.heard.unwrap_or(began);
                     self.history.losses.push((at, self.name_of(*worker)));
                     self.check_loss(*worker, heard);
