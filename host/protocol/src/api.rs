@@ -2,6 +2,7 @@
 //! They are made from the core's records by plain functions; what a record does not hold (names of
 //! workers, states of dependencies) comes from a [`Lookup`].
 
+mod critical_path;
 mod explanation;
 mod job;
 mod policy;
@@ -14,6 +15,7 @@ mod status;
 mod task;
 mod worker;
 
+pub use critical_path::{CriticalPathView, PathTaskView};
 pub use explanation::{ExplanationView, VerdictView};
 pub use job::{Counts, JobView};
 pub use policy::{

@@ -7,6 +7,7 @@ use crate::record::{Attempt, Decision, EndReason, Failure, MAX_ATTEMPTS_KEPT, Ou
 use crate::retry::backoff;
 use crate::scheduler::Scheduler;
 use crate::worker::WorkerIdx;
+use std::sync::Arc;
 
 impl Scheduler {
     /// Places a ready task: reserves, records, and dispatches once durable.
@@ -88,8 +89,8 @@ impl Scheduler {
             attempt.started = Some(start.max(attempt.assigned));
         }
         if let (None, Some(ran)) = (&report.failure, report.ran) {
-            let name = self.task(id).spec.name.clone();
-            self.run_times.note(name, ran);
+            let spec = Arc::clone(&self.task(id).spec);
+            self.run_times.note(&spec.name, ran);
         }
         self.judge_worker(report, effects);
         self.end_attempt(id, report.failure.clone(), effects);

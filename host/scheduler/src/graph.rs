@@ -114,7 +114,7 @@ fn resolve(
 }
 
 /// Kahn's algorithm; shorter than the number of tasks if there is a cycle.
-fn topological_order(dependencies: &[Vec<u32>], dependents: &[Vec<u32>]) -> Vec<u32> {
+pub(crate) fn topological_order(dependencies: &[Vec<u32>], dependents: &[Vec<u32>]) -> Vec<u32> {
     let mut n_left: Vec<usize> = dependencies.iter().map(Vec::len).collect();
     let mut order: Vec<u32> =
         (0..dependencies.len() as u32).filter(|position| n_left[*position as usize] == 0).collect();

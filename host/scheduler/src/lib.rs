@@ -18,7 +18,9 @@ pub mod resources;
 pub mod policies;
 pub mod columns;
 pub mod explain;
+pub mod critical_path;
 pub mod graph;
+pub mod run_times;
 pub mod task_table;
 
 mod task;
@@ -43,7 +45,6 @@ mod reservation;
 mod starvation;
 mod reschedule;
 mod retry;
-mod run_times;
 mod random;
 mod recovery;
 mod why;

@@ -2,7 +2,7 @@
 
 use crate::effect::Effect;
 use crate::ids::{TaskId, Term};
-use crate::record::{Failure, Outcome, Snapshot, TaskState};
+use crate::record::{Failure, Snapshot, TaskState};
 use crate::scheduler::Scheduler;
 use crate::settings::{QueueSettings, Settings};
 use crate::spec::DEFAULT;
@@ -86,12 +86,8 @@ impl Scheduler {
             .queues
             .find(&added.spec.queue)
             .unwrap_or_else(|| self.queues.ensure(&added.spec.queue, &QueueSettings::default()));
-        if status.state == TaskState::Succeeded
-            && let Some(attempt) = status.attempts.last()
-            && let (Some(started), Some(ended), Some(Outcome::Succeeded)) =
-                (attempt.started, attempt.ended, &attempt.outcome)
-        {
-            self.run_times.note(added.spec.name.clone(), ended.since(started));
+        if status.state == TaskState::Succeeded {
+            self.run_times.note_success(&added.spec.name, &status);
         }
         let state = status.state;
         let task = self.make_task(&added, status, queue);

@@ -1,5 +1,6 @@
 //! Expected run times from experience: the median of the last successes of a name.
 
+use crate::record::{Outcome, TaskStatus};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,14 +11,15 @@ const KEPT: usize = 20;
 const MAX_NAMES: usize = 10_000;
 
 #[derive(Debug, Default)]
-pub(crate) struct RunTimes {
+pub struct RunTimes {
     by_name: FxHashMap<String, VecDeque<Duration>>,
     names: VecDeque<String>,
 }
 
 impl RunTimes {
-    pub fn note(&mut self, name: String, ran: Duration) {
-        if let Some(times) = self.by_name.get_mut(&name) {
+    /// An attempt at a task of that name succeeded.
+    pub fn note(&mut self, name: &str, ran: Duration) {
+        if let Some(times) = self.by_name.get_mut(name) {
             if times.len() == KEPT {
                 times.pop_front();
             }
@@ -29,8 +31,18 @@ impl RunTimes {
         {
             self.by_name.remove(&oldest);
         }
-        self.names.push_back(name.clone());
-        self.by_name.insert(name, VecDeque::from([ran]));
+        self.names.push_back(name.to_owned());
+        self.by_name.insert(name.to_owned(), VecDeque::from([ran]));
+    }
+
+    /// A task of that name succeeded, as its status says.
+    pub fn note_success(&mut self, name: &str, status: &TaskStatus) {
+        if let Some(attempt) = status.attempts.last()
+            && let (Some(started), Some(ended), Some(Outcome::Succeeded)) =
+                (attempt.started, attempt.ended, &attempt.outcome)
+        {
+            self.note(name, ended.since(started));
+        }
     }
 
     /// The lower median.

@@ -82,6 +82,7 @@ pub fn router(app: App, guard: Guard) -> Router {
         .layer(DefaultBodyLimit::max(POLICY_MAX));
     let others = Router::new()
         .route("/v1/jobs/{id}", get(jobs::show))
+        .route("/v1/jobs/{id}/critical-path", get(jobs::critical_path))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
         .route("/v1/tasks/{id}", get(tasks::show))
         .route("/v1/tasks/{id}/explain", get(tasks::explain))

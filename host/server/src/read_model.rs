@@ -9,11 +9,14 @@ use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::record::{
     JobRecord, Snapshot, TaskAdded, TaskState, TaskStatus, WorkerRecord, WorkerState,
 };
+use pointsman_scheduler::run_times::RunTimes;
 use pointsman_scheduler::settings::QueueSettings;
+use pointsman_scheduler::spec::TaskSpec;
 use pointsman_scheduler::task_table::{TaskSet, TaskTable};
 use pointsman_scheduler::{JobId, Notice, Record, TaskId, Time, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 /// Shared by the store's thread, which writes, and requests, which read.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +46,8 @@ pub struct ReadModel {
     /// Paused or not.
     pub queues: BTreeMap<String, Queue>,
     pub in_state: [TaskSet; TaskState::ALL.len()],
+    /// As the scheduler has them, to say how long something is expected to take.
+    run_times: RunTimes,
 }
 
 #[derive(Debug)]
@@ -210,6 +215,9 @@ impl ReadModel {
         if !to.is_placed() {
             task.feedback = None;
         }
+        if from != to && to == TaskState::Succeeded {
+            self.run_times.note_success(&task.added.spec.name, status);
+        }
         if from != to {
             self.in_state[from as usize].remove(&id);
             self.in_state[to as usize].insert(id, ());
@@ -239,6 +247,11 @@ impl ReadModel {
             // A job that goes whole keeps its counts until it is gone itself.
             job.counts.remove(task.status.state);
         }
+    }
+
+    /// What was submitted with it, else what tasks of its name took.
+    pub fn expected(&self, spec: &TaskSpec) -> Option<Duration> {
+        spec.expected.or_else(|| self.run_times.median(&spec.name))
     }
 
     /// A worker gave a sign of life.

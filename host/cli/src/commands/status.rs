@@ -4,9 +4,12 @@ use crate::client::{Client, Connection};
 use crate::exit::{Exit, Failure};
 use crate::output::{Colour, Output, Table};
 use crate::shown;
-use pointsman_protocol::api::{ConfigStatus, JobView, Page, StatusView, TaskView, WireJobState};
+use pointsman_protocol::api::{
+    ConfigStatus, CriticalPathView, JobView, Page, PathTaskView, StatusView, TaskView, WireJobState,
+};
 use pointsman_protocol::timestamp::Timestamp;
-use pointsman_scheduler::ids::JobId;
+use pointsman_scheduler::ids::{JobId, TaskId};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Show what runs where and what waits
@@ -132,13 +135,22 @@ async fn show_job(
         return Ok(has_ended);
     }
     let tasks = tasks_of(client, id).await?;
+    // A host tells it of jobs of up to 100,000 tasks.
+    let path: Option<CriticalPathView> =
+        client.read(&format!("/v1/jobs/{id}/critical-path"), &[("limit", "1000")]).await.ok();
+    let slacks: BTreeMap<TaskId, String> =
+        path.iter().flat_map(|it| &it.tasks).map(|task| (task.id, slack(task))).collect();
     begin(watches, output);
     output.parts(&[
         (Colour::Plain, &format!("{} ({}) ", job.id, job.name)),
         (shown::job_colour(job.state), job.state.word()),
         (Colour::Plain, &format!(": {}", shown::counts(job.counts))),
     ]);
-    let mut table = Table::new(&["TASK", "STATUS", "ATTEMPTS", "WORKER", "TOOK", "NAME", "WHY"]);
+    if let Some(path) = &path {
+        output.line(tell_path(path));
+    }
+    let mut table =
+        Table::new(&["TASK", "STATUS", "ATTEMPTS", "WORKER", "TOOK", "SLACK", "NAME", "WHY"]);
     for task in &tasks {
         let last = task.attempts.last();
         let worker = last.map(|it| it.worker_name.clone().unwrap_or(it.worker.to_string()));
@@ -152,12 +164,33 @@ async fn show_job(
                 Colour::Plain,
                 shown::or_dash(took.map(|(from, to): (Timestamp, _)| shown::between(from, to))),
             ),
+            (Colour::Plain, shown::or_dash(slacks.get(&task.id).cloned())),
             (Colour::Plain, task.name.clone()),
             (Colour::Grey, why(task)),
         ]);
     }
     output.table(&table);
     Ok(has_ended)
+}
+
+fn tell_path(path: &CriticalPathView) -> String {
+    let span = |ms: f64| shown::span_ms(ms.round() as u64);
+    let mut told = format!("critical path {}", span(path.length_ms));
+    if let Some(finish) = path.projected_finish {
+        told += &format!(", {} to go: the end is at {finish} at the earliest", span(path.left_ms));
+    }
+    if path.n_unknown > 0 {
+        let n = path.n_unknown;
+        told += &format!("; {n} tasks of unknown length count as nothing");
+    }
+    told
+}
+
+fn slack(task: &PathTaskView) -> String {
+    match task.is_on_path {
+        true => "critical".to_owned(),
+        false => shown::span_ms(task.slack_ms.round() as u64),
+    }
 }
 
 fn why(task: &TaskView) -> String {

@@ -4,12 +4,15 @@ use super::App;
 use super::answer::{Answered, Failure, ok, unexpected};
 use super::body::{RawBody, off_thread};
 use super::query::{NoQuery, Query, path_id};
+use crate::job_path::JobLegs;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use pointsman_protocol::api::{CancelJobResponse, JobView, Page, SubmitResponse};
+use pointsman_protocol::api::{
+    CancelJobResponse, CriticalPathView, JobView, Lookup, Page, SubmitResponse,
+};
 use pointsman_protocol::problem::Problem;
-use pointsman_protocol::submission::Submission;
+use pointsman_protocol::submission::{Submission, TASKS_MAX};
 use pointsman_scheduler::event::Key;
 use pointsman_scheduler::{Answer, Event, JobId};
 use sha2::{Digest, Sha256};
@@ -73,6 +76,35 @@ pub async fn show(State(app): State<App>, Path(id): Path<String>, _: NoQuery) ->
     let id: JobId = path_id(&id)?;
     let view = app.model.read().job_view(id);
     view.map(Json).ok_or_else(|| unknown(id))
+}
+
+/// The longest chain of the job, as far as it is known now, and the tasks with the least slack.
+pub async fn critical_path(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    mut query: Query,
+) -> Answered<CriticalPathView> {
+    let id: JobId = path_id(&id)?;
+    let limit = query.limit()?;
+    query.finish()?;
+    let now = app.clock.now();
+    let computed = tokio::task::spawn_blocking(move || {
+        let legs = {
+            let model = app.model.read();
+            let n_tasks = model.jobs.get(&id).ok_or_else(|| unknown(id))?.tasks.len();
+            if n_tasks > TASKS_MAX {
+                let problem = format!(
+                    "{id} has {n_tasks} tasks; the critical path is told of at most {TASKS_MAX}"
+                );
+                return Err(Failure(Problem::new(422, "too_many_tasks", problem)));
+            }
+            JobLegs::of(&model, id, now).ok_or_else(|| unknown(id))?
+        };
+        let path = legs.path();
+        let model = app.model.read();
+        Ok(legs.view(&path, limit, |task| model.task_name(task).unwrap_or_default()))
+    });
+    computed.await.expect("reading a model does not panic").map(Json)
 }
 
 fn unknown(id: JobId) -> Failure {
