@@ -17,6 +17,7 @@ pub mod import;
 pub mod config;
 pub mod store;
 pub mod demo;
+pub mod completions;
 
 /// `NAME=VALUE` on the command line.
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -11,7 +11,7 @@ mod progress;
 mod shown;
 mod waiting;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use client::Connection;
 use exit::Exit;
 use output::Output;
@@ -54,6 +54,7 @@ enum Command {
     Config(commands::config::Args),
     Store(commands::store::Args),
     Demo(commands::demo::Args),
+    Completions(commands::completions::Args),
 }
 
 fn main() -> ExitCode {
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         Command::Config(args) => commands::config::config(&args, &connection, output),
         Command::Store(args) => commands::store::store(&args, output),
         Command::Demo(args) => commands::demo::demo(&args, output),
+        Command::Completions(args) => commands::completions::completions(&args, Cli::command()),
     };
     let exit = outcome.unwrap_or_else(|failure| {
         output.tell_failure(&failure);

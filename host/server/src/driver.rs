@@ -6,6 +6,7 @@
 mod inbox;
 
 use crate::clock::Clock;
+use crate::figures::Figures;
 use crate::release::{Item, Release, Releaser};
 use inbox::{Inbox, NoRoom, Told, Work};
 use pointsman_policy::{Incident, IncidentKind, PolicyHost};
@@ -142,6 +143,7 @@ pub struct Driver {
     pub clock: Clock,
     /// Effects of the recovery, to be released first.
     pub first: Vec<Effect>,
+    pub figures: Arc<Figures>,
 }
 
 /// A driver that runs.
@@ -300,9 +302,12 @@ impl Running {
 
     /// Plans, and hands everything of the round over.
     fn round(&mut self, inbox: &Inbox) {
-        let Driver { scheduler, policies, clock, .. } = &mut self.driver;
+        let Driver { scheduler, policies, clock, figures, .. } = &mut self.driver;
         let now = clock.now();
         scheduler.plan(now, policies, &mut self.effects);
+        let ended = clock.now();
+        figures.rounds.note(ended.since(now));
+        figures.last_round.store(ended.0, Ordering::Relaxed);
         for incident in policies.take_incidents() {
             tell_incident(&incident);
             scheduler.handle(now, incident.event(), &mut self.effects);

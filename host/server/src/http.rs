@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::driver::Handle;
 use crate::events::EventLog;
+use crate::figures::Figures;
 use crate::logs::Logs;
 use crate::outbox::Outboxes;
 use crate::policy_desk::PolicyDesk;
@@ -51,6 +52,7 @@ pub struct App {
     /// What became of the file's newest content.
     pub config_status: Arc<ArcSwap<ConfigStatus>>,
     pub store: Arc<Health>,
+    pub figures: Arc<Figures>,
     /// Records that could not be read when the host started, or earlier.
     pub set_aside: Arc<[SetAside]>,
     pub clock: Clock,

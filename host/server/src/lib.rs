@@ -4,6 +4,7 @@
 pub mod serve;
 pub mod driver;
 pub mod release;
+pub mod figures;
 pub mod job_path;
 pub mod read_model;
 pub mod events;

@@ -1,14 +1,16 @@
 //! What GET and the event stream are served from: a fold of the durable records and of volatile
 //! notices. Nobody sees here what a crash could take back.
 
+use crate::figures::Histogram;
 use pointsman_protocol::api::{
-    Counts, JobView, Lookup, QueueView, TaskExtras, TaskView, WorkerExtras, WorkerView,
+    Counts, JobView, Lookup, OutcomeView, QueueView, TaskExtras, TaskView, WorkerExtras, WorkerView,
 };
 use pointsman_scheduler::event::{Feedback, Measurements};
 use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::record::{
-    JobRecord, Snapshot, TaskAdded, TaskState, TaskStatus, WorkerRecord, WorkerState,
+    Attempt, JobRecord, Snapshot, TaskAdded, TaskState, TaskStatus, WorkerRecord, WorkerState,
 };
+use pointsman_scheduler::resources::Free;
 use pointsman_scheduler::run_times::RunTimes;
 use pointsman_scheduler::settings::QueueSettings;
 use pointsman_scheduler::spec::TaskSpec;
@@ -48,6 +50,15 @@ pub struct ReadModel {
     pub in_state: [TaskSet; TaskState::ALL.len()],
     /// As the scheduler has them, to say how long something is expected to take.
     run_times: RunTimes,
+    pub ended: EndedAttempts,
+}
+
+/// Attempts that ended since the host was started.
+#[derive(Debug, Default)]
+pub struct EndedAttempts {
+    /// By how they ended, like `succeeded` or `exit_code`.
+    pub by_outcome: BTreeMap<String, u64>,
+    pub ran: Histogram,
 }
 
 #[derive(Debug)]
@@ -83,6 +94,8 @@ pub struct Queue {
     pub settings: QueueSettings,
     pub pending: u64,
     pub placed: u64,
+    /// From ready to placed, of each placement since the host was started.
+    pub waits: Histogram,
 }
 
 /// What a list of tasks is restricted to.
@@ -147,6 +160,9 @@ impl ReadModel {
             model.apply(&Record::TaskAdded(added.clone()));
             model.apply(&Record::Task(added.id, status.clone()));
         }
+        // Nothing of that happened in this life.
+        model.ended = EndedAttempts::default();
+        model.queues.values_mut().for_each(|queue| queue.waits = Histogram::default());
         model
     }
 
@@ -214,6 +230,12 @@ impl ReadModel {
         let is_on = status.current().map(|attempt| attempt.worker);
         if !to.is_placed() {
             task.feedback = None;
+        }
+        self.ended.note(&old, status);
+        if let (None, Some(attempt), Some(ready)) = (was_on, status.current(), old.ready_since)
+            && let Some(queue) = self.queues.get(&*task.added.spec.queue)
+        {
+            queue.waits.note(attempt.assigned.since(ready));
         }
         if from != to && to == TaskState::Succeeded {
             self.run_times.note_success(&task.added.spec.name, status);
@@ -360,14 +382,20 @@ impl ReadModel {
         self.workers.get(&id).is_some_and(|worker| worker.limits == limits)
     }
 
-    pub fn worker_view(&self, id: WorkerId, now: Time) -> Option<WorkerView> {
-        let worker = self.workers.get(&id)?;
-        let mut free = pointsman_scheduler::resources::Free::all_of(&worker.record.capacity);
+    /// What of a worker no attempt holds.
+    pub fn free_of(&self, worker: &Worker) -> Free {
+        let mut free = Free::all_of(&worker.record.capacity);
         for task in worker.holds.iter().filter_map(|id| self.tasks.get(id)) {
             if let Some(attempt) = task.status.current() {
                 free.take_exactly(&task.added.spec.request, &attempt.devices);
             }
         }
+        free
+    }
+
+    pub fn worker_view(&self, id: WorkerId, now: Time) -> Option<WorkerView> {
+        let worker = self.workers.get(&id)?;
+        let free = self.free_of(worker);
         let extras = WorkerExtras {
             state: Some(worker.state),
             free: Some(&free),
@@ -390,6 +418,27 @@ impl ReadModel {
             limit: queue.settings.limit,
             discipline: queue.settings.discipline.map(Into::into),
         })
+    }
+}
+
+impl EndedAttempts {
+    fn note(&mut self, old: &TaskStatus, new: &TaskStatus) {
+        let Some(attempt) = new.attempts.last() else { return };
+        let Some(outcome) = &attempt.outcome else { return };
+        let is_known = |it: &Attempt| it.number == attempt.number && it.outcome.is_some();
+        if old.attempts.last().is_some_and(is_known) {
+            return;
+        }
+        let kind = OutcomeView::from(outcome).kind;
+        match self.by_outcome.get_mut(&*kind) {
+            Some(n) => *n += 1,
+            None => {
+                self.by_outcome.insert(kind.into_owned(), 1);
+            }
+        }
+        if let (Some(started), Some(ended)) = (attempt.started, attempt.ended) {
+            self.ran.note(ended.since(started));
+        }
     }
 }
 

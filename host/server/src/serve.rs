@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::config::{Config, LoadError, StoreBackend};
 use crate::driver::{Driver, Started};
 use crate::events::EventLog;
+use crate::figures::{Figures, TimedStore};
 use crate::http::guard::{Guard, TokenError};
 use crate::http::{App, MAX_READERS, listen, router, stopping};
 use crate::logs::Logs;
@@ -105,13 +106,15 @@ impl Host {
     /// What kept it from starting.
     pub async fn start_on(
         options: ServeOptions,
-        mut store: Box<dyn Store>,
+        store: Box<dyn Store>,
     ) -> Result<Host, ServeError> {
         let config = options.config;
         let file = options.config_path.map(|path| (as_written(&path, &config), path));
         let guard = Guard::load(&config.auth)?;
         make_data_dir(&config)?;
         let data_dir = config.server.data_dir.clone();
+        let figures = Arc::new(Figures::default());
+        let mut store: Box<dyn Store> = Box::new(TimedStore { store, figures: figures.clone() });
         let term = store.begin_term()?;
         let snapshot = store.load()?;
         let set_aside = store.set_aside().into();
@@ -139,7 +142,8 @@ impl Host {
         let settings = config.settings.clone();
         let now = clock.now();
         let scheduler = Scheduler::recover(settings, seed(term), term, now, snapshot, &mut first);
-        let driver = Driver { scheduler, policies, clock, first };
+        let figures_of_driver = figures.clone();
+        let driver = Driver { scheduler, policies, clock, first, figures: figures_of_driver };
         let Started { handle, store, .. } =
             driver.spawn(store, term, releaser.clone()).map_err(ServeError::Thread)?;
         let nudge = handle.clone();
@@ -155,6 +159,7 @@ impl Host {
             config: Arc::new(ArcSwap::from_pointee(config)),
             config_status: Arc::default(),
             store,
+            figures,
             set_aside,
             clock,
             term,

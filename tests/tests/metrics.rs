@@ -1,0 +1,102 @@
+//! What Prometheus reads: true figures, as many lines for many tasks as for few.
+
+use pointsman_tests::site::{Crew, Site, job};
+use std::collections::BTreeMap;
+
+/// Values by name and labels.
+async fn scrape(site: &Site) -> (usize, BTreeMap<String, f64>) {
+    let page = reqwest::get(site.url("/metrics")).await.expect("the host answers");
+    let page = page.text().await.expect("a text");
+    let mut values = BTreeMap::new();
+    let mut kinds = BTreeMap::new();
+    for line in page.lines() {
+        if let Some(told) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = told.split_once(' ').expect("a name and a kind");
+            assert_eq!(kinds.insert(name.to_owned(), kind.to_owned()), None, "{name} begins twice");
+        } else if !line.starts_with('#') {
+            let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+            let value: f64 = value.parse().expect("a number");
+            assert!(value >= 0.0, "{line}");
+            let family = name.split('{').next().expect("a name");
+            let of_histogram =
+                ["_bucket", "_sum", "_count"].iter().find_map(|it| family.strip_suffix(it));
+            let is_told = kinds.contains_key(family)
+                || of_histogram.is_some_and(|it| kinds.get(it).is_some_and(|it| it == "histogram"));
+            assert!(is_told, "{line} without a type");
+            assert_eq!(values.insert(name.to_owned(), value), None, "{name} is there twice");
+        }
+    }
+    (page.len(), values)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_never_grow_with_tasks_and_add_up_at_rest() {
+    let site = Site::start_with("[queues.\"a \\\"quoted\\\" one\"]\n").await;
+    site.hire(Crew { n_workers: 3, cpus: 64, no_execution: true }).await;
+    site.submit(&job(50, "true")).await;
+    site.until_succeeded(50).await;
+    let (before, _) = scrape(&site).await;
+    site.submit(&job(2_000, "true")).await;
+    site.until_succeeded(2_050).await;
+    let (after, values) = scrape(&site).await;
+    assert!(after < before + 200, "{before} bytes grew to {after}");
+
+    let value = |name: &str| *values.get(name).unwrap_or_else(|| panic!("no {name}: {values:#?}"));
+    assert_eq!(value("pointsman_tasks{state=\"SUCCEEDED\"}"), 2_050.0);
+    assert_eq!(value("pointsman_attempts_ended_total{outcome=\"succeeded\"}"), 2_050.0);
+    assert_eq!(value("pointsman_queue_wait_seconds_count{queue=\"default\"}"), 2_050.0);
+    let within = value("pointsman_queue_wait_seconds_bucket{queue=\"default\",le=\"7200\"}");
+    assert_eq!(within, 2_050.0);
+    assert_eq!(value("pointsman_queue_tasks{queue=\"default\",state=\"pending\"}"), 0.0);
+    assert_eq!(value(r#"pointsman_queue_paused{queue="a \"quoted\" one"}"#), 0.0);
+    for resource in ["cpu", "memory", "gpu"] {
+        let of = |name: &str| value(&format!("{name}{{resource=\"{resource}\"}}"));
+        assert_eq!(of("pointsman_capacity"), of("pointsman_capacity_free"), "{resource}");
+    }
+    assert_eq!(value("pointsman_capacity{resource=\"cpu\"}"), 192.0);
+    assert_eq!(value("pointsman_workers{state=\"live\"}"), 3.0);
+    assert!(value("pointsman_policy_calls{slot=\"scoring\"}") > 0.0);
+    assert!(value("pointsman_store_commit_seconds_count") > 0.0);
+    let rounds = value("pointsman_scheduler_round_seconds_count");
+    let last = value("pointsman_scheduler_last_round_timestamp_seconds");
+    // The scheduler looks around once a second at least, whatever happens.
+    loop {
+        let (_, values) = scrape(&site).await;
+        if values["pointsman_scheduler_round_seconds_count"] > rounds {
+            assert!(values["pointsman_scheduler_last_round_timestamp_seconds"] > last);
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_and_dashboard_never_ask_for_what_is_not_there() {
+    let site = Site::start().await;
+    site.hire(Crew { n_workers: 1, cpus: 4, no_execution: true }).await;
+    site.submit(&job(5, "true")).await;
+    site.until_succeeded(5).await;
+    let (_, values) = scrape(&site).await;
+    let names: Vec<&str> = values.keys().map(|it| it.split('{').next().expect("a name")).collect();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/monitoring");
+    for file in ["alerts.yml", "dashboard.json"] {
+        let text = std::fs::read_to_string(folder.join(file)).expect("the example is there");
+        let is_part = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '_';
+        let asked = text.match_indices("pointsman_").map(|(at, _)| {
+            let rest = &text[at..];
+            &rest[..rest.find(|it| !is_part(it)).unwrap_or(rest.len())]
+        });
+        let missing: Vec<&str> = asked.filter(|it| !names.contains(it)).collect();
+        assert!(missing.is_empty(), "{file} asks for {missing:?}");
+        let plain = text.replace("\\\"", "\"");
+        for selector in plain.split("state=").skip(1) {
+            let wanted = selector.trim_start_matches('~').split('"').nth(1).expect("a text");
+            for state in wanted.split('|') {
+                let label = format!("state=\"{state}\"");
+                assert!(values.keys().any(|it| it.contains(&label)), "{file} asks for {label}");
+            }
+        }
+    }
+    site.stop().await;
+}
