@@ -18,10 +18,12 @@ async fn scrape(site: &Site) -> (usize, BTreeMap<String, f64>) {
             let value: f64 = value.parse().expect("a number");
             assert!(value >= 0.0, "{line}");
             let family = name.split('{').next().expect("a name");
-            let of_histogram =
+            let of_parts =
                 ["_bucket", "_sum", "_count"].iter().find_map(|it| family.strip_suffix(it));
             let is_told = kinds.contains_key(family)
-                || of_histogram.is_some_and(|it| kinds.get(it).is_some_and(|it| it == "histogram"));
+                || of_parts.is_some_and(|it| {
+                    kinds.get(it).is_some_and(|it| ["histogram", "summary"].contains(&it.as_str()))
+                });
             assert!(is_told, "{line} without a type");
             assert_eq!(values.insert(name.to_owned(), value), None, "{name} is there twice");
         }
@@ -55,7 +57,7 @@ async fn figures_never_grow_with_tasks_and_add_up_at_rest() {
     }
     assert_eq!(value("pointsman_capacity{resource=\"cpu\"}"), 192.0);
     assert_eq!(value("pointsman_workers{state=\"live\"}"), 3.0);
-    assert!(value("pointsman_policy_calls{slot=\"scoring\"}") > 0.0);
+    assert!(value("pointsman_policy_call_seconds_count{slot=\"scoring\"}") > 0.0);
     assert!(value("pointsman_store_commit_seconds_count") > 0.0);
     let rounds = value("pointsman_scheduler_round_seconds_count");
     let last = value("pointsman_scheduler_last_round_timestamp_seconds");

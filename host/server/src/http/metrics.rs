@@ -188,16 +188,18 @@ fn show_policies(app: &App, page: &mut Page) {
         "Whether another than the bound policy had to step in.",
     );
     slots().for_each(|(slot, policy)| page.value(&slot, u8::from(policy.state == "fallback")));
-    page.begin("pointsman_policy_calls", "gauge", "Calls of the policy that serves.");
-    slots().for_each(|(slot, policy)| page.value(&slot, policy.calls));
-    page.begin("pointsman_policy_failures", "gauge", "Calls of it that failed.");
+    page.begin(
+        "pointsman_policy_failures_total",
+        "counter",
+        "Failed calls of the policy that serves, from nothing with each generation.",
+    );
     slots().for_each(|(slot, policy)| page.value(&slot, policy.failures));
     page.begin("pointsman_policy_refusals_total", "counter", "Candidates that were refused.");
     slots().for_each(|(slot, policy)| page.value(&slot, policy.refusals));
     page.begin(
         "pointsman_policy_call_seconds",
-        "gauge",
-        "The last calls of the policy that serves.",
+        "summary",
+        "Calls of the policy that serves, from nothing with each generation.",
     );
     for (slot, policy) in slots() {
         for (quantile, us) in [("0.5", policy.p50_us), ("0.99", policy.p99_us)] {
@@ -205,6 +207,7 @@ fn show_policies(app: &App, page: &mut Page) {
                 page.value(&format!("{slot},{}", label("quantile", quantile)), us / 1e6);
             }
         }
+        page.line("_count", &slot, policy.calls);
     }
 }
 
