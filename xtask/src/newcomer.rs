@@ -248,12 +248,10 @@ impl Host {
         let deadline = Instant::now() + Duration::from_secs(300);
         loop {
             let list = self.ask(pointsman, &["policy", "list"])?;
-            let row = list.lines().find(|line| line.starts_with("scoring ")).unwrap_or_default();
-            let cells: Vec<&str> =
-                row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
-            if let [_, name, generation, "serving", ..] = cells[..]
-                && name.starts_with(NAME)
-                && let Ok(generation) = generation.parse()
+            let cell = |column: &str| cell(&list, "scoring", column).unwrap_or_default();
+            if let Ok(generation) = cell("GENERATION").parse()
+                && cell("POLICY").starts_with(NAME)
+                && cell("STATE") == "serving"
                 && generation > before
             {
                 return Ok(generation);
@@ -284,4 +282,12 @@ fn output(command: &mut Command) -> Result<String, String> {
     }
     let errors = String::from_utf8_lossy(&output.stderr);
     Err(format!("{shown} ended with {}\n{text}{errors}", output.status))
+}
+
+/// Of a table with a line of headings, at the row that begins with that word.
+fn cell<'a>(table: &'a str, row: &str, column: &str) -> Option<&'a str> {
+    let heading = table.lines().find(|line| line.split_whitespace().any(|it| it == column))?;
+    let row = table.lines().find(|line| line.split_whitespace().next() == Some(row))?;
+    let from = heading.find(column)?;
+    row.get(from..)?.split("  ").next().map(str::trim)
 }
