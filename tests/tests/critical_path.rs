@@ -1,6 +1,7 @@
 //! The critical path of recorded workflows while they run and at their end, against its definition: the longest
 //! chain there is, and how much longer each task could take before that gets longer.
 
+use pointsman_protocol::api::CriticalPathView;
 use pointsman_scheduler::graph::Graph;
 use pointsman_scheduler::record::{
     Attempt, Decision, JobRecord, JobState, Outcome, TaskAdded, TaskState, TaskStatus,
@@ -11,6 +12,8 @@ use pointsman_server::job_path::JobLegs;
 use pointsman_server::read_model::ReadModel;
 use pointsman_simulator::import::wfcommons;
 use pointsman_simulator::workload::WorkJob;
+use pointsman_tests::site::{Crew, Site};
+use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 
@@ -185,4 +188,52 @@ fn the_path_and_the_slack_of_recorded_workflows_never_differ_from_their_definiti
         }
         recorded.check(makespan);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_tells_its_path_while_it_waits_and_when_it_has_ended() {
+    let site = Site::start().await;
+    let task = |name: &str, expected: &str, dependencies: &[&str]| json!({"task_name": name, "script": "true", "expected": expected, "dependencies": dependencies});
+    let mut tasks = vec![
+        task("a", "2s", &[]),
+        task("long", "5s", &["a"]),
+        task("short", "3s", &["a"]),
+        task("z", "1s", &["long", "short"]),
+    ];
+    tasks.push(json!({"task_name": "nobody-knows", "script": "true"}));
+    site.submit(&json!({"name": "j", "tasks": tasks})).await;
+    let ask = async |path: &str| reqwest::get(site.url(path)).await.expect("the host answers");
+    let view = async |path: &str| ask(path).await.json::<CriticalPathView>().await.expect("a path");
+
+    let path = view("/v1/jobs/j1/critical-path").await;
+    assert_eq!((path.length_ms, path.left_ms), (8_000.0, 8_000.0));
+    assert_eq!((path.n_unknown, path.n_on_path), (1, 3));
+    let told: Vec<_> =
+        path.tasks.iter().map(|it| (it.name.as_str(), it.is_on_path, it.slack_ms)).collect();
+    let expected = [
+        ("a", true, 0.0),
+        ("long", true, 0.0),
+        ("z", true, 0.0),
+        ("short", false, 2_000.0),
+        ("nobody-knows", false, 8_000.0),
+    ];
+    assert_eq!(told, expected);
+    let finish = path.projected_finish.expect("it has not ended");
+    assert_eq!(finish.0.since(path.at.0), Duration::from_secs(8));
+    assert_eq!(view("/v1/jobs/j1/critical-path?limit=2").await.tasks.len(), 2);
+    for (path, status) in [
+        ("/v1/jobs/j9/critical-path", 404),
+        ("/v1/jobs/nine/critical-path", 400),
+        ("/v1/jobs/j1/critical-path?limit=0", 400),
+        ("/v1/jobs/j1/critical-path?limits=3", 400),
+    ] {
+        assert_eq!(ask(path).await.status(), status, "{path}");
+    }
+
+    site.hire(Crew { n_workers: 1, cpus: 8, no_execution: true }).await;
+    site.until_succeeded(5).await;
+    let path = view("/v1/jobs/j1/critical-path").await;
+    assert_eq!((path.left_ms, path.projected_finish, path.n_unknown), (0.0, None, 0));
+    assert!(path.length_ms < 8_000.0, "nothing was run: {} ms", path.length_ms);
+    site.stop().await;
 }

@@ -56,20 +56,33 @@ async fn figures_never_grow_with_tasks_and_add_up_at_rest() {
         assert_eq!(of("pointsman_capacity"), of("pointsman_capacity_free"), "{resource}");
     }
     assert_eq!(value("pointsman_capacity{resource=\"cpu\"}"), 192.0);
-    assert_eq!(value("pointsman_workers{state=\"live\"}"), 3.0);
+    assert_eq!(value("pointsman_workers{state=\"live\",drained=\"no\"}"), 3.0);
     assert!(value("pointsman_policy_call_seconds_count{slot=\"scoring\"}") > 0.0);
     assert!(value("pointsman_store_commit_seconds_count") > 0.0);
     let rounds = value("pointsman_scheduler_round_seconds_count");
-    let last = value("pointsman_scheduler_last_round_timestamp_seconds");
     // The scheduler looks around once a second at least, whatever happens.
     loop {
         let (_, values) = scrape(&site).await;
         if values["pointsman_scheduler_round_seconds_count"] > rounds {
-            assert!(values["pointsman_scheduler_last_round_timestamp_seconds"] > last);
+            assert!(values["pointsman_scheduler_since_last_round_seconds"] < 60.0);
             break;
         }
         tokio::task::yield_now().await;
     }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_attempt_is_left_out_of_the_figures() {
+    let site = Site::start_with("[retry]\nmax_retries = 1\n[retry.backoff]\nbase = \"10ms\"\n").await;
+    site.hire(Crew { n_workers: 1, cpus: 4, no_execution: false }).await;
+    site.submit(&job(1, "exit 3")).await;
+    site.until_idle().await;
+    let (_, values) = scrape(&site).await;
+    assert_eq!(values["pointsman_attempts_ended_total{outcome=\"exit_code\"}"], 2.0);
+    assert_eq!(values["pointsman_attempts_ended_total{outcome=\"timeout\"}"], 0.0);
+    assert_eq!(values["pointsman_queue_wait_seconds_count{queue=\"default\"}"], 2.0);
+    assert_eq!(values["pointsman_attempt_run_seconds_count"], 2.0);
     site.stop().await;
 }
 

@@ -21,8 +21,8 @@ pub struct CriticalPath {
     pub left: u64,
     /// By how much each task could take longer before the longest chain gets longer.
     pub slack: Vec<u64>,
-    /// One longest chain, each task after the one that it waited for. Among equal ones the earlier
-    /// position is taken.
+    /// One longest chain, each task after the one that it waited for; among equal ones one that goes on
+    /// for longer.
     pub path: Vec<u32>,
 }
 
@@ -61,17 +61,19 @@ pub fn critical_path(dependencies: &[Vec<u32>], legs: &[Leg]) -> CriticalPath {
         length,
         left: lefts.into_iter().max().unwrap_or(0),
         slack: (0..legs.len()).map(|position| length.saturating_sub(through(position))).collect(),
-        path: walk(dependencies, &heads, length),
+        path: walk(dependencies, &order, &heads),
     }
 }
 
-/// Back from the task that ends last, always to the one that was waited for longest.
-fn walk(dependencies: &[Vec<u32>], heads: &[u64], length: u64) -> Vec<u32> {
-    let last = heads.iter().position(|end| *end == length).map(|position| position as u32);
-    let before = |position: &u32| {
-        let needed = dependencies[*position as usize].iter().copied();
-        needed.min_by_key(|it| (std::cmp::Reverse(heads[*it as usize]), *it))
-    };
+/// Back from the task that ends last, always to the one that was waited for longest. Of several the later one
+/// in `order`: tasks of unknown length are on the way, too.
+fn walk(dependencies: &[Vec<u32>], order: &[u32], heads: &[u64]) -> Vec<u32> {
+    let mut places = vec![0; order.len()];
+    order.iter().zip(0..).for_each(|(position, place)| places[*position as usize] = place);
+    let lateness = |position: &u32| (heads[*position as usize], places[*position as usize]);
+    let last = order.iter().copied().max_by_key(lateness);
+    let before =
+        |position: &u32| dependencies[*position as usize].iter().copied().max_by_key(lateness);
     let mut path: Vec<u32> = std::iter::successors(last, before).collect();
     path.reverse();
     path
@@ -104,6 +106,8 @@ mod tests {
     fn tasks_without_any_time_are_no_trouble() {
         let found = critical_path(&[vec![1], vec![]], &[Leg::default(), Leg::default()]);
         assert_eq!((found.length, found.left, found.path), (0, 0, vec![1, 0]));
+        let chain = [vec![], vec![0], vec![1]];
+        assert_eq!(critical_path(&chain, &[Leg::default(); 3]).path, [0, 1, 2]);
         assert!(critical_path(&[], &[]).path.is_empty());
     }
 

@@ -2,7 +2,7 @@
 //! numbers are those of the list in ARCHITECTURE.md.
 
 use crate::ids::{JobId, TaskId};
-use crate::record::TaskState;
+use crate::record::{TaskState, WorkerState};
 use crate::resources::Free;
 use crate::scheduler::Scheduler;
 use crate::task::Place;
@@ -18,6 +18,7 @@ impl Scheduler {
         self.check_places(&mut found);
         self.check_queues_agree(&mut found);
         self.check_shares(&mut found);
+        self.check_drained(&mut found);
         found
     }
 
@@ -128,6 +129,18 @@ impl Scheduler {
                 });
             if is_pending && is_hopeless {
                 found.push(format!("{id} waits for a task that will not succeed"));
+            }
+        }
+    }
+
+    /// Exactly those workers drain that somebody took out of service, unless they are lost.
+    fn check_drained(&self, found: &mut Vec<String>) {
+        for (_, worker) in self.workers.iter() {
+            let drains = worker.state == WorkerState::Draining;
+            let is_drained = worker.record.is_drained && worker.state != WorkerState::Lost;
+            if drains != is_drained {
+                let (id, state) = (worker.record.id, worker.state);
+                found.push(format!("{id} is {state:?}, drained: {}", worker.record.is_drained));
             }
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// Names with their values.
-pub type Map = BTreeMap<String, String>;
+pub type Pairs = BTreeMap<String, String>;
 
 /// One task as submitted. Immutable; shared by state, records, read model and commands. What is often equal
 /// in many tasks is behind an `Arc`; see [`TaskSpec::share_with`].
@@ -34,10 +34,10 @@ pub struct TaskSpec {
     pub max_worker_losses: Option<u32>,
     /// Expected run time; None: the median of the last successes of that name, else unknown.
     pub expected: Option<Duration>,
-    pub labels: Arc<Map>,
+    pub labels: Arc<Pairs>,
     /// Worker labels that must match exactly.
-    pub requires: Arc<Map>,
-    pub env: Arc<Map>,
+    pub requires: Arc<Pairs>,
+    pub env: Arc<Pairs>,
     pub workdir: Option<Box<str>>,
     pub on_disconnect: OnDisconnect,
 }
@@ -63,7 +63,7 @@ pub struct JobSpec {
 impl TaskSpec {
     /// A task with every field at its default.
     pub fn new(name: impl Into<String>, script: impl Into<Arc<str>>) -> TaskSpec {
-        static DEFAULTS: LazyLock<(Arc<str>, Arc<str>, Arc<Map>)> =
+        static DEFAULTS: LazyLock<(Arc<str>, Arc<str>, Arc<Pairs>)> =
             LazyLock::new(|| (Arc::from(""), Arc::from(DEFAULT), Arc::default()));
         let (empty, default, none) = &*DEFAULTS;
         TaskSpec {

@@ -10,8 +10,8 @@ use std::ops::Index;
 pub struct TaskTable<T> {
     /// By id / [`PAGE`]; each holds at least one.
     pages: FxHashMap<u64, Page<T>>,
-    /// The same numbers in order.
-    order: BTreeSet<u64>,
+    /// The numbers of the pages, in order.
+    numbers: BTreeSet<u64>,
     len: usize,
 }
 
@@ -32,7 +32,7 @@ fn place(id: TaskId) -> (u64, usize) {
 
 impl<T> Default for TaskTable<T> {
     fn default() -> TaskTable<T> {
-        TaskTable { pages: FxHashMap::default(), order: BTreeSet::new(), len: 0 }
+        TaskTable { pages: FxHashMap::default(), numbers: BTreeSet::new(), len: 0 }
     }
 }
 
@@ -65,7 +65,7 @@ impl<T> TaskTable<T> {
     pub fn insert(&mut self, id: TaskId, value: T) {
         let (number, at) = place(id);
         let page = self.pages.entry(number).or_insert_with(|| {
-            self.order.insert(number);
+            self.numbers.insert(number);
             Page { n_used: 0, slots: (0..PAGE).map(|_| None).collect() }
         });
         let is_new = page.slots[at].replace(value).is_none();
@@ -81,7 +81,7 @@ impl<T> TaskTable<T> {
         self.len -= 1;
         if page.n_used == 0 {
             self.pages.remove(&number);
-            self.order.remove(&number);
+            self.numbers.remove(&number);
         }
         Some(removed)
     }
@@ -93,7 +93,7 @@ impl<T> TaskTable<T> {
 
     /// From this id on, in the order of ids.
     pub fn range(&self, from: TaskId) -> impl DoubleEndedIterator<Item = (TaskId, &T)> {
-        let numbers = self.order.range(place(from).0..);
+        let numbers = self.numbers.range(place(from).0..);
         let all = numbers.flat_map(|&number| {
             let slots = self.pages[&number].slots.iter().enumerate();
             slots.filter_map(move |(at, slot)| {
@@ -135,6 +135,6 @@ mod tests {
         for id in [500, 3, 64, 1_000_000, 65] {
             assert_eq!(table.remove(&TaskId(id)), Some(id));
         }
-        assert!(table.is_empty() && table.pages.is_empty() && table.order.is_empty());
+        assert!(table.is_empty() && table.pages.is_empty() && table.numbers.is_empty());
     }
 }

@@ -5,7 +5,7 @@ mod world;
 use pointsman_scheduler::event::{Measurements, Registration};
 use pointsman_scheduler::explain::{Reason, Verdict};
 use pointsman_scheduler::record::TaskState;
-use pointsman_scheduler::resources::Capacity;
+use pointsman_scheduler::resources::{Capacity, Request};
 use pointsman_scheduler::settings::Discipline;
 use pointsman_scheduler::spec::TaskSpec;
 use pointsman_scheduler::*;
@@ -53,7 +53,49 @@ fn equal_scores_do_not_pile_up_on_the_first_worker() {
         let counts = placed_on(&world, &ids);
         // The least loaded by share, counting those of the same round.
         assert_eq!((counts[&large], counts[&small]), (5, 3), "node-local: {node_local}");
+
+        let mut world = World::new();
+        world.policies.score = Some(1.0);
+        world.policies.node_local = node_local;
+        let (large, small) = (world.worker("w1", 24), world.worker("w2", 10));
+        let one = |index: usize| world.submit(vec![task(&format!("single-{index}"))])[0];
+        let ids: Vec<TaskId> = (0..8).map(one).collect();
+        let counts = placed_on(&world, &ids);
+        assert_eq!((counts[&large], counts[&small]), (5, 3), "one by one: {node_local}");
     }
+}
+
+#[test]
+fn a_unit_of_memory_is_never_taken_for_another() {
+    let mut world = World::new();
+    let capacity = Capacity { cpu_milli: 4_000, memory: 8_000_000_000, gpus: 0 };
+    let registration = Registration { capacity, ..world.registration("w", 4) };
+    world.register(registration);
+    let of = |name: &str, memory: u64| {
+        let request = Request { cpu_milli: 1_000, memory, gpu_milli: 0 };
+        TaskSpec { request, ..task(name) }
+    };
+    let binary = world.submit(vec![of("binary", 8 << 30)])[0];
+    let decimal = world.submit(vec![of("decimal", 8_000_000_000)])[0];
+    assert_eq!(world.state(decimal), TaskState::Assigned);
+    let reason = world.scheduler.reason(binary);
+    let Some(Reason::NoWorkerCanEverFit { asked, largest }) = reason else { panic!("{reason:?}") };
+    assert_eq!((asked.memory, largest.memory), (8 << 30, 8_000_000_000));
+}
+
+#[test]
+fn a_task_that_asks_for_no_core_never_gets_past_the_other_resources() {
+    let mut world = World::new();
+    let capacity = Capacity { cpu_milli: 4_000, memory: 1_000_000_000, gpus: 0 };
+    let registration = Registration { capacity, ..world.registration("w", 4) };
+    world.register(registration);
+    let request = |cpu_milli, memory| Request { cpu_milli, memory, gpu_milli: 0 };
+    world.submit(vec![TaskSpec { request: request(4_000, 0), ..task("all-cores") }]);
+    let light = |name: String| TaskSpec { request: request(0, 100_000_000), ..task(&name) };
+    let ids = world.submit(many(20, light));
+    let states = world.states(&ids);
+    let n_placed = states.iter().filter(|state| **state == TaskState::Assigned).count();
+    assert_eq!(n_placed, 10, "{states:?}");
 }
 
 #[test]

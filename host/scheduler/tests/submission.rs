@@ -148,6 +148,11 @@ fn a_live_name_in_the_open_job_is_not_taken_twice() {
     let first = tasks[0];
     let refused = world.submit_one(task("t1"));
     assert_eq!(refused, Answer::Refused(Refusal::NameInUse { name: "t1".into(), task: first }));
+    world.begin(first);
+    let before = world.status[&first].clone();
+    let refused = world.submit_one(task("t1"));
+    assert_eq!(refused, Answer::Refused(Refusal::NameInUse { name: "t1".into(), task: first }));
+    assert_eq!((before.state, &world.status[&first]), (TaskState::Running, &before));
     world.finish(first, None);
     let Answer::Submitted { tasks, .. } = world.submit_one(task("t1")) else { panic!() };
     assert_ne!(tasks[0], first, "the history of the first one is kept");

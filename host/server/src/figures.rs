@@ -1,4 +1,4 @@
-//! What is counted as it happens, to be shown by `/metrics`. Everything else there is derived from state.
+//! What the host counts of its own work as it happens, to be shown by `/metrics`.
 
 use pointsman_scheduler::record::Snapshot;
 use pointsman_scheduler::{Record, Term};
@@ -50,7 +50,7 @@ impl Histogram {
 pub struct Figures {
     /// Rounds of planning.
     pub rounds: Histogram,
-    /// When the last one ended, nanoseconds since 1970: the scheduler's own sign of life.
+    /// When the last one ended, by the host's clock, nanoseconds: the scheduler's own sign of life.
     pub last_round: AtomicU64,
     /// Commits of the store that succeeded.
     pub commits: Histogram,

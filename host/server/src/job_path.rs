@@ -5,21 +5,24 @@ use pointsman_protocol::api::{CriticalPathView, PathTaskView};
 use pointsman_protocol::timestamp::Timestamp;
 use pointsman_scheduler::critical_path::{CriticalPath, Leg, critical_path};
 use pointsman_scheduler::record::TaskState;
+use pointsman_scheduler::spec::DEFAULT;
 use pointsman_scheduler::{JobId, TaskId, Time};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// What is needed of a job, copied out of the model, so that nobody waits for the computation.
+/// What is needed of a job, copied out of the model, so that nobody waits for the rest of the work.
 #[derive(Debug)]
 pub struct JobLegs {
     job: JobId,
     at: Time,
-    is_over: bool,
+    /// The job of all tasks that are submitted one by one has no end.
+    has_an_end: bool,
     n_unknown: u64,
     /// In the order of ids.
     tasks: Vec<(TaskId, TaskState)>,
-    /// Positions among `tasks`; one that was forgotten is left out.
-    dependencies: Vec<Vec<u32>>,
+    /// What all of them wait for, one after the other, and up to where it is that of each.
+    needed: Vec<TaskId>,
+    needed_up_to: Vec<usize>,
     legs: Vec<Leg>,
 }
 
@@ -27,32 +30,43 @@ impl JobLegs {
     /// None: no such job.
     pub fn of(model: &ReadModel, id: JobId, at: Time) -> Option<JobLegs> {
         let job = model.jobs.get(&id)?;
-        let of_job: Vec<&Task> =
-            job.tasks.range(TaskId(0)).filter_map(|(id, ())| model.tasks.get(&id)).collect();
-        let position = |id: &TaskId| {
-            let found = of_job.binary_search_by_key(id, |task| task.added.id);
-            found.ok().map(|position| position as u32)
-        };
-        let needed = |task: &&Task| task.added.dependencies.iter().filter_map(position).collect();
-        let mut n_unknown = 0;
-        let mut leg = |task: &&Task| {
-            let expected = model.expected(&task.added.spec);
-            n_unknown += u64::from(expected.is_none() && !task.status.state.is_terminal());
-            leg(task, expected.unwrap_or_default(), at)
-        };
-        Some(JobLegs {
+        let n_tasks = job.tasks.len();
+        let mut found = JobLegs {
             job: id,
             at,
-            is_over: job.record.ended.is_some(),
-            dependencies: of_job.iter().map(needed).collect(),
-            legs: of_job.iter().map(&mut leg).collect(),
-            tasks: of_job.iter().map(|task| (task.added.id, task.status.state)).collect(),
-            n_unknown,
-        })
+            has_an_end: job.record.ended.is_none() && job.record.name != DEFAULT,
+            n_unknown: 0,
+            tasks: Vec::with_capacity(n_tasks),
+            needed: Vec::new(),
+            needed_up_to: Vec::with_capacity(n_tasks),
+            legs: Vec::with_capacity(n_tasks),
+        };
+        for task in job.tasks.range(TaskId(0)).filter_map(|(id, ())| model.tasks.get(&id)) {
+            let state = task.status.state;
+            let expected =
+                if state.is_terminal() { None } else { model.expected(&task.added.spec) };
+            found.n_unknown += u64::from(expected.is_none() && !state.is_terminal());
+            found.tasks.push((task.added.id, state));
+            found.needed.extend(&task.added.dependencies);
+            found.needed_up_to.push(found.needed.len());
+            found.legs.push(leg(task, expected.unwrap_or_default(), at));
+        }
+        Some(found)
     }
 
     pub fn path(&self) -> CriticalPath {
-        critical_path(&self.dependencies, &self.legs)
+        // What was forgotten is over, and was waited for.
+        let position = |id: &TaskId| {
+            let found = self.tasks.binary_search_by_key(id, |(id, _)| *id);
+            found.ok().map(|position| position as u32)
+        };
+        let mut from = 0;
+        let mut needed = |up_to: &usize| {
+            let of_task = &self.needed[std::mem::replace(&mut from, *up_to)..*up_to];
+            of_task.iter().filter_map(position).collect()
+        };
+        let dependencies: Vec<Vec<u32>> = self.needed_up_to.iter().map(&mut needed).collect();
+        critical_path(&dependencies, &self.legs)
     }
 
     /// As many tasks as asked for, whose names are told by `name`.
@@ -84,7 +98,8 @@ impl JobLegs {
             at: Timestamp(self.at),
             length_ms: ms(found.length),
             left_ms: ms(found.left),
-            projected_finish: (!self.is_over)
+            projected_finish: self
+                .has_an_end
                 .then(|| Timestamp(self.at.after(Duration::from_nanos(found.left)))),
             n_unknown: self.n_unknown,
             n_on_path: found.path.len() as u64,

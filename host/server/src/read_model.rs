@@ -48,16 +48,16 @@ pub struct ReadModel {
     /// Paused or not.
     pub queues: BTreeMap<String, Queue>,
     pub in_state: [TaskSet; TaskState::ALL.len()],
-    /// As the scheduler has them, to say how long something is expected to take.
+    /// To say how long something is expected to take, from what is kept here.
     run_times: RunTimes,
     pub ended: EndedAttempts,
 }
 
 /// Attempts that ended since the host was started.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct EndedAttempts {
-    /// By how they ended, like `succeeded` or `exit_code`.
-    pub by_outcome: BTreeMap<String, u64>,
+    /// By how they ended, like `succeeded` or `exit_code`; all kinds are there from the beginning.
+    pub by_outcome: BTreeMap<&'static str, u64>,
     pub ran: Histogram,
 }
 
@@ -232,7 +232,7 @@ impl ReadModel {
             task.feedback = None;
         }
         self.ended.note(&old, status);
-        if let (None, Some(attempt), Some(ready)) = (was_on, status.current(), old.ready_since)
+        if let (None, Some(attempt), Some(ready)) = (was_on, status.current(), status.ready_since)
             && let Some(queue) = self.queues.get(&*task.added.spec.queue)
         {
             queue.waits.note(attempt.assigned.since(ready));
@@ -421,6 +421,13 @@ impl ReadModel {
     }
 }
 
+impl Default for EndedAttempts {
+    fn default() -> EndedAttempts {
+        let by_outcome = OutcomeView::KINDS.into_iter().map(|kind| (kind, 0)).collect();
+        EndedAttempts { by_outcome, ran: Histogram::default() }
+    }
+}
+
 impl EndedAttempts {
     fn note(&mut self, old: &TaskStatus, new: &TaskStatus) {
         let Some(attempt) = new.attempts.last() else { return };
@@ -430,12 +437,7 @@ impl EndedAttempts {
             return;
         }
         let kind = OutcomeView::from(outcome).kind;
-        match self.by_outcome.get_mut(&*kind) {
-            Some(n) => *n += 1,
-            None => {
-                self.by_outcome.insert(kind.into_owned(), 1);
-            }
-        }
+        *self.by_outcome.get_mut(&*kind).expect("all kinds are there") += 1;
         if let (Some(started), Some(ended)) = (attempt.started, attempt.ended) {
             self.ran.note(ended.since(started));
         }

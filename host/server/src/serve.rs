@@ -24,6 +24,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -142,8 +143,8 @@ impl Host {
         let settings = config.settings.clone();
         let now = clock.now();
         let scheduler = Scheduler::recover(settings, seed(term), term, now, snapshot, &mut first);
-        let figures_of_driver = figures.clone();
-        let driver = Driver { scheduler, policies, clock, first, figures: figures_of_driver };
+        figures.last_round.store(now.0, Ordering::Relaxed);
+        let driver = Driver { scheduler, policies, clock, first, figures: figures.clone() };
         let Started { handle, store, .. } =
             driver.spawn(store, term, releaser.clone()).map_err(ServeError::Thread)?;
         let nudge = handle.clone();

@@ -136,8 +136,11 @@ async fn show_job(
     }
     let tasks = tasks_of(client, id).await?;
     // A host tells it of jobs of up to 100,000 tasks.
-    let path: Option<CriticalPathView> =
-        client.read(&format!("/v1/jobs/{id}/critical-path"), &[("limit", "1000")]).await.ok();
+    let path = client.read(&format!("/v1/jobs/{id}/critical-path"), &[("limit", "1000")]).await;
+    let path: Option<CriticalPathView> = match path {
+        Err(failure) if failure.exit != Exit::Refused => return Err(failure),
+        path => path.ok(),
+    };
     let slacks: BTreeMap<TaskId, String> =
         path.iter().flat_map(|it| &it.tasks).map(|task| (task.id, slack(task))).collect();
     begin(watches, output);

@@ -4,7 +4,7 @@ use crate::client::{Client, Connection};
 use crate::exit::{Exit, Failure};
 use crate::output::{Colour, Output, Table};
 use crate::shown;
-use pointsman_protocol::api::WorkerView;
+use pointsman_protocol::api::{WireWorkerState, WorkerView};
 use pointsman_scheduler::ids::WorkerId;
 
 /// List workers, or set one aside
@@ -34,7 +34,7 @@ pub fn workers(args: &Args, connection: &Connection, output: Output) -> Result<E
         let (id, word, told) = match &args.action {
             None => return list(&client, output).await,
             Some(Action::Drain { id }) => (id, "drain", "gets no new work"),
-            Some(Action::Resume { id }) => (id, "resume", "gets work again"),
+            Some(Action::Resume { id }) => (id, "resume", "gets work when it is there"),
         };
         client.post(&format!("/v1/workers/{id}/{word}")).await?;
         if !output.json {
@@ -101,6 +101,9 @@ fn limits(worker: &WorkerView) -> Option<String> {
 fn state(worker: &WorkerView) -> (Colour, String) {
     match worker.quarantined_until {
         Some(_) => (Colour::Red, "quarantined".to_owned()),
+        None if worker.drained && worker.state == WireWorkerState::Lost => {
+            (shown::worker_colour(worker.state), format!("{}, drained", worker.state))
+        }
         None => (shown::worker_colour(worker.state), worker.state.to_string()),
     }
 }

@@ -17,7 +17,7 @@ pub struct CriticalPathView {
     pub length_ms: f64,
     /// Of the longest chain of what is left: with room for everything at once, the job ends then.
     pub left_ms: f64,
-    /// `at` and `left_ms`; absent once the job has ended.
+    /// `at` and `left_ms`; absent once the job has ended, and for the one that never does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projected_finish: Option<Timestamp>,
     /// Open tasks whose expected run time nobody knows; they count 0.

@@ -204,6 +204,20 @@ fn excess(asked: &AmountsView, limit: &AmountsView, limit_name: &str) -> String 
 }
 
 impl OutcomeView {
+    /// All that there are.
+    pub const KINDS: [&str; 10] = [
+        "succeeded",
+        "exit_code",
+        "signal",
+        "timeout",
+        "out_of_memory",
+        "worker_lost",
+        "start_failed",
+        "migrated",
+        "preempted",
+        "cancelled",
+    ];
+
     fn plain(kind: &'static str) -> OutcomeView {
         OutcomeView { kind: kind.into(), code: None, message: None }
     }

@@ -20,6 +20,9 @@ pub struct WorkerView {
     pub id: WorkerId,
     pub name: String,
     pub state: WireWorkerState,
+    /// Somebody took it out of service; a lost one gets no work when it is back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
     /// Counted from 1; one per life of the worker process.
     pub incarnation: u32,
     pub capacity: AmountsView,
@@ -64,6 +67,7 @@ impl WorkerView {
             id: worker.id,
             name: worker.name.clone(),
             state: extras.state.unwrap_or(worker.state).into(),
+            drained: worker.is_drained,
             incarnation: worker.incarnation,
             capacity: AmountsView::from(&worker.capacity),
             free: extras.free.map(AmountsView::from),

@@ -141,7 +141,7 @@ struct Planted {
     bug: fn(&mut Scheduler),
 }
 
-const PLANTED: [Planted; 15] = [
+const PLANTED: [Planted; 16] = [
     Planted {
         check: "check_current_attempts",
         tells: "is held by 0 workers",
@@ -224,6 +224,11 @@ const PLANTED: [Planted; 15] = [
             let class = it.queues.class_mut(class);
             (class.candidate, class.reason) = (None, None);
         },
+    },
+    Planted {
+        check: "check_drained",
+        tells: "is Live, drained: true",
+        bug: |it| it.workers.get_mut(WORKER).record.is_drained = true,
     },
     Planted {
         check: "check_shares",

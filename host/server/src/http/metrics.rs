@@ -1,9 +1,11 @@
-//! Figures for Prometheus, in its text format. Derived from state when they are asked for; no label
-//! names a task, a job or a worker, so that there are never more of them.
+//! Figures for Prometheus, in its text format: derived from state when they are asked for, or counted by the
+//! read model and in [`crate::figures`]. No label names a task, a job or a worker, so that there are never more
+//! of them.
 
 use super::App;
 use super::query::NoQuery;
 use crate::figures::{BOUNDS, Histogram};
+use crate::read_model::Worker;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -41,11 +43,12 @@ fn show_host(app: &App, page: &mut Page) {
     page.begin("pointsman_scheduler_round_seconds", "histogram", "Rounds of planning.");
     page.histogram("", &figures.rounds);
     page.begin(
-        "pointsman_scheduler_last_round_timestamp_seconds",
+        "pointsman_scheduler_since_last_round_seconds",
         "gauge",
-        "When the scheduler last planned; it does once a second at least while the store works.",
+        "How long ago the scheduler last planned; it does once a second while the store works.",
     );
-    page.value("", figures.last_round.load(Ordering::Relaxed) as f64 / 1e9);
+    let last = pointsman_scheduler::Time(figures.last_round.load(Ordering::Relaxed));
+    page.value("", app.clock.now().since(last).as_secs_f64());
     page.begin(
         "pointsman_store_commit_seconds",
         "histogram",
@@ -98,11 +101,20 @@ fn show_counts(app: &App, page: &mut Page) {
     }
     page.begin("pointsman_jobs", "gauge", "Jobs that are kept.");
     page.value("", model.jobs.len());
-    page.begin("pointsman_workers", "gauge", "Workers that are known, by state.");
+    page.begin(
+        "pointsman_workers",
+        "gauge",
+        "Workers that are known, by state, and whether somebody took them out of service.",
+    );
     for word in WireWorkerState::WORDS {
-        let is_in = |state: WorkerState| WireWorkerState::from(state).word() == *word;
-        let n_workers = model.workers.values().filter(|worker| is_in(worker.state)).count();
-        page.value(&label("state", word), n_workers);
+        for (drained, is_drained) in [("no", false), ("yes", true)] {
+            let is_in = |worker: &&Worker| {
+                WireWorkerState::from(worker.state).word() == *word
+                    && worker.record.is_drained == is_drained
+            };
+            let n_workers = model.workers.values().filter(is_in).count();
+            page.value(&format!("{},drained=\"{drained}\"", label("state", word)), n_workers);
+        }
     }
     page.begin(
         "pointsman_workers_quarantined",

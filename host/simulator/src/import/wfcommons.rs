@@ -9,7 +9,7 @@ use crate::seconds::{BadNumber, format_exact, parse_seconds};
 use crate::workload::WorkJob;
 use pointsman_scheduler::Time;
 use pointsman_scheduler::graph::GraphError;
-use pointsman_scheduler::spec::{JobSpec, Map, TaskSpec};
+use pointsman_scheduler::spec::{JobSpec, Pairs, TaskSpec};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{HashMap, HashSet};
@@ -109,7 +109,7 @@ fn convert(
 ) -> Result<TaskSpec, WfCommonsError> {
     let name = names[specified.id.as_str()].clone();
     let mut task = TaskSpec::new(name, format!("sleep {}", format_exact(run_time)));
-    let mut labels = Map::new();
+    let mut labels = Pairs::new();
     if task.name != specified.id {
         labels.insert(ID_LABEL.to_owned(), label_value(&specified.id));
     }

@@ -80,3 +80,37 @@ impl Stored for WorkerRecord {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an earlier build wrote is read, and it refuses by its number what it cannot know.
+    #[test]
+    fn only_a_drained_worker_that_is_lost_is_ever_written_in_the_newer_form() {
+        let capacity = Capacity { cpu_milli: 1, memory: 2, gpus: 3 };
+        let record = |state, is_drained| WorkerRecord {
+            id: WorkerId(0),
+            name: "w".to_owned(),
+            token_hash: [0; 32],
+            incarnation: 1,
+            capacity,
+            labels: BTreeMap::new(),
+            state,
+            is_drained,
+        };
+        let cases = [
+            (record(WorkerState::Live, false), 1, 0),
+            (record(WorkerState::Suspect, false), 1, 1),
+            (record(WorkerState::Draining, true), 1, 2),
+            (record(WorkerState::Lost, false), 1, 3),
+            (record(WorkerState::Lost, true), 2, 4),
+        ];
+        for (record, version, state) in cases {
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            assert_eq!((bytes[0], bytes[bytes.len() - 1]), (version, state), "{record:?}");
+            assert_eq!(WorkerRecord::decode(&bytes, String::new).unwrap(), record);
+        }
+    }
+}
