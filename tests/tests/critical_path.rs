@@ -237,3 +237,35 @@ async fn a_job_tells_its_path_while_it_waits_and_when_it_has_ended() {
     assert!(path.length_ms < 8_000.0, "nothing was run: {} ms", path.length_ms);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_of_fifty_thousand_tasks_never_ends_a_walk_early() {
+    const N: usize = 50_000;
+    let site = Site::start().await;
+    let task = |index: usize, needed: Vec<String>| {
+        let script = "true";
+        json!({"task_name": format!("t{index}"), "script": script, "expected": "1s", "dependencies": needed})
+    };
+    let chain = |first: Vec<String>| {
+        let before = |index: usize| vec![format!("t{}", index - 1)];
+        let rest = (1..N).map(|index| task(index, before(index)));
+        let tasks: Vec<_> = std::iter::once(task(0, first)).chain(rest).collect();
+        json!({"name": "chain", "tasks": tasks})
+    };
+    let http = reqwest::Client::new();
+    let ring = chain(vec![format!("t{}", N - 1)]);
+    let refused = http.post(site.url("/v1/jobs")).json(&ring).send().await.expect("it answers");
+    assert_eq!(refused.status(), 422);
+    let problem = refused.text().await.expect("a problem");
+    assert!(problem.contains("cycle") && problem.len() < 10_000, "{}", &problem[..1_000]);
+
+    site.submit(&chain(vec![])).await;
+    let path = reqwest::get(site.url("/v1/jobs/j1/critical-path?limit=3")).await;
+    let path: CriticalPathView = path.expect("it answers").json().await.expect("a path");
+    assert_eq!((path.length_ms, path.n_on_path), (N as f64 * 1e3, N as u64));
+    let cancel = http.post(site.url("/v1/tasks/t1/cancel")).json(&json!({})).send().await;
+    assert!(cancel.expect("it answers").status().is_success());
+    let counts = site.status().await.counts;
+    assert_eq!((counts.cancelled, counts.skipped, counts.total()), (1, N as u64 - 1, N as u64));
+    site.stop().await;
+}

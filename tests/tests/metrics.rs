@@ -74,7 +74,8 @@ async fn figures_never_grow_with_tasks_and_add_up_at_rest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_attempt_is_left_out_of_the_figures() {
-    let site = Site::start_with("[retry]\nmax_retries = 1\n[retry.backoff]\nbase = \"10ms\"\n").await;
+    let site =
+        Site::start_with("[retry]\nmax_retries = 1\n[retry.backoff]\nbase = \"10ms\"\n").await;
     site.hire(Crew { n_workers: 1, cpus: 4, no_execution: false }).await;
     site.submit(&job(1, "exit 3")).await;
     site.until_idle().await;
