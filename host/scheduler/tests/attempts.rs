@@ -5,7 +5,7 @@ mod world;
 use pointsman_scheduler::event::{FinishedAttempt, HeldAttempt, Registration};
 use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::policies::{Action, Proposal};
-use pointsman_scheduler::record::{EndReason, Failure, JobState, TaskState, WorkerState};
+use pointsman_scheduler::record::{EndReason, Failure, JobState, Outcome, TaskState, WorkerState};
 use pointsman_scheduler::spec::TaskSpec;
 use pointsman_scheduler::*;
 use std::time::Duration;
@@ -309,6 +309,40 @@ fn a_drained_machine_that_was_off_never_takes_work_when_it_is_back() {
     drain(&mut world, false);
     away_and_back(&mut world);
     assert_eq!(world.state(id), TaskState::Assigned);
+}
+
+#[test]
+fn no_way_to_fail_goes_without_a_retry_or_ends_as_a_success() {
+    let failures = [
+        Failure::Signal(9),
+        Failure::Signal(11),
+        Failure::ExitCode(137),
+        Failure::OutOfMemory,
+        Failure::Timeout,
+        Failure::StartFailed("no such folder".to_owned()),
+    ];
+    for failure in failures {
+        let mut world = World::new();
+        world.worker("w", 1);
+        let id = world.submit(vec![task("a")])[0];
+        for used in 1..=3 {
+            world.finish(id, Some(failure.clone()));
+            let status = &world.status[&id];
+            assert_eq!(
+                (status.state, status.retries_used),
+                (TaskState::Pending, used),
+                "{failure:?}"
+            );
+            world.pass_synced(Duration::from_secs(61));
+            world.plan();
+            assert_eq!(world.state(id), TaskState::Assigned, "{failure:?}");
+        }
+        world.finish(id, Some(failure.clone()));
+        let status = &world.status[&id];
+        assert_eq!(status.state, TaskState::Failed, "{failure:?}");
+        let last = status.attempts.last().and_then(|attempt| attempt.outcome.clone());
+        assert_eq!(last, Some(Outcome::Failed(failure)));
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::record::TaskState;
 use pointsman_scheduler::settings::Discipline;
 use pointsman_scheduler::*;
+use std::collections::VecDeque;
 use std::time::Duration;
 use world::*;
 
@@ -115,6 +116,40 @@ fn a_large_task_has_a_worker_kept_free_though_nobody_knows_when_what_runs_there_
     assert_eq!(world.states(&[large, late]), [TaskState::Assigned, TaskState::Pending]);
     world.finish(large, None);
     assert_eq!(world.state(late), TaskState::Assigned, "nothing stays reserved");
+}
+
+/// While a small task comes every second and runs for five.
+#[test]
+fn a_stream_of_small_tasks_never_keeps_a_large_one_out_beyond_the_bound() {
+    for priority in [0, 10] {
+        let mut world = reserving(Some(30 * SECOND));
+        world.worker("w", 4);
+        let mut running: VecDeque<TaskId> = VecDeque::new();
+        let mut large = None;
+        let mut waited = None;
+        for second in 0..300 {
+            let small = world.submit(vec![cpus(&format!("small-{second}"), 1000)])[0];
+            running.push_back(small);
+            if second == 10 {
+                let spec = pointsman_scheduler::spec::TaskSpec { priority, ..cpus("large", 4000) };
+                large = Some(world.submit(vec![spec])[0]);
+            }
+            world.pass_synced(SECOND);
+            world.plan();
+            if let Some(large) = large
+                && world.state(large) != TaskState::Pending
+            {
+                waited = Some(second - 10);
+                break;
+            }
+            while running.len() > 5 && world.state(running[0]) == TaskState::Assigned {
+                let oldest = running.pop_front().expect("there are some");
+                world.finish(oldest, None);
+            }
+        }
+        let waited = waited.expect("the large one starts");
+        assert!((1..=60).contains(&waited), "priority {priority}: after {waited} s");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::statvfs::fstatvfs;
 use pointsman_scheduler::{AttemptRef, TaskId};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -44,6 +45,8 @@ pub struct Logs {
     folder: OwnedFd,
     /// Tasks whose output is to be removed, by a thread of its own.
     forgotten: Sender<TaskId>,
+    /// Bytes of a volume of so many that output leaves free.
+    reserve: fn(u64) -> u64,
 }
 
 /// A piece of a stream.
@@ -64,6 +67,10 @@ impl Logs {
     /// # Errors
     /// If the folder cannot be made.
     pub fn open(folder: PathBuf) -> io::Result<Logs> {
+        Logs::open_beside(folder, reserved)
+    }
+
+    fn open_beside(folder: PathBuf, reserve: fn(u64) -> u64) -> io::Result<Logs> {
         std::fs::create_dir_all(&folder)?;
         let (forgotten, to_remove) = channel::<TaskId>();
         let root = folder;
@@ -74,7 +81,7 @@ impl Logs {
                 let _ = std::fs::remove_dir_all(root.join(task.0.to_string()));
             }
         })?;
-        Ok(Logs { folder, forgotten })
+        Ok(Logs { folder, forgotten, reserve })
     }
 
     pub fn forget(&self, task: TaskId) {
@@ -85,7 +92,8 @@ impl Logs {
     /// Writes a piece where it belongs; the same piece again changes nothing.
     ///
     /// # Errors
-    /// As the file system's; `InvalidInput` beyond the cap.
+    /// As the file system's; `InvalidInput` beyond the cap; `StorageFull` while the volume has hardly more
+    /// left than is kept for the store.
     pub fn write(
         &self,
         attempt: AttemptRef,
@@ -96,6 +104,7 @@ impl Logs {
         if offset.saturating_add(bytes.len() as u64) > STREAM_MAX {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
         }
+        self.check_room(bytes.len() as u64)?;
         let folder = match mkdirat(&self.folder, task_folder(attempt).as_str(), FOLDER_MODE) {
             Ok(()) | Err(nix::Error::EEXIST) => self.open_folder(attempt)?,
             Err(error) => return Err(error.into()),
@@ -104,6 +113,17 @@ impl Logs {
             open_file(&folder, &file_name(attempt, stream), OFlag::O_RDWR | OFlag::O_CREAT)?;
         file.seek(SeekFrom::Start(offset))?;
         file.write_all(bytes)
+    }
+
+    /// The store may lie on the same volume, and comes first.
+    fn check_room(&self, n_bytes: u64) -> io::Result<()> {
+        let volume = fstatvfs(&self.folder)?;
+        let bytes = |n_blocks: u64| n_blocks.saturating_mul(volume.fragment_size());
+        let reserved = (self.reserve)(bytes(volume.blocks()));
+        match bytes(volume.blocks_available()) < reserved.saturating_add(n_bytes) {
+            true => Err(io::Error::from(io::ErrorKind::StorageFull)),
+            false => Ok(()),
+        }
     }
 
     /// Notes that the script wrote more than was kept, of which something has been written.
@@ -146,6 +166,11 @@ impl Logs {
     }
 }
 
+/// A twentieth, at most 1 GiB.
+fn reserved(volume: u64) -> u64 {
+    (volume / 20).min(1 << 30)
+}
+
 fn task_folder(attempt: AttemptRef) -> String {
     attempt.task.0.to_string()
 }
@@ -175,4 +200,32 @@ fn read_piece(mut file: File, offset: u64, max: u64) -> io::Result<Piece> {
     let mut bytes = Vec::new();
     file.take(max).read_to_end(&mut bytes)?;
     Ok(Piece { bytes, total, truncated: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pointsman_scheduler::Term;
+
+    const ATTEMPT: AttemptRef = AttemptRef { task: TaskId(1), attempt: 1, term: Term(1) };
+
+    #[test]
+    fn output_never_takes_what_is_kept_for_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let full = Logs::open_beside(folder.path().to_owned(), |_| u64::MAX).unwrap();
+        let refused = full.write(ATTEMPT, Stream::Stdout, 0, b"x").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+        assert_eq!(full.read(ATTEMPT, Stream::Stdout, 0, 10).unwrap(), Piece::default());
+        let roomy = Logs::open_beside(folder.path().to_owned(), |_| 0).unwrap();
+        roomy.write(ATTEMPT, Stream::Stdout, 0, b"x").unwrap();
+        // What is there is read all the same.
+        assert_eq!(full.read(ATTEMPT, Stream::Stdout, 0, 10).unwrap().bytes, b"x");
+    }
+
+    #[test]
+    fn the_reserve_never_takes_a_small_volume_whole() {
+        assert_eq!(reserved(256 << 20), (256 << 20) / 20);
+        assert_eq!(reserved(1 << 40), 1 << 30);
+    }
 }

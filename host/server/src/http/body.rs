@@ -147,4 +147,26 @@ mod tests {
         assert_eq!(taken.len(), 7100);
         assert_eq!(room.available_permits(), 10, "it is given back");
     }
+
+    /// Senders of a body that goes on for ever, a byte at a time.
+    fn trickle(pause: Duration) -> Request {
+        let stream = futures_util::stream::unfold((), move |()| async move {
+            tokio::time::sleep(pause).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+        });
+        Request::new(Body::from_stream(stream))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_sender_is_never_waited_for_without_end() {
+        for (pause, patience) in
+            [(Duration::from_secs(20), SILENCE_MAX), (Duration::from_secs(1), TIME_MAX)]
+        {
+            let began = tokio::time::Instant::now();
+            let refused = RawBody::from_request(trickle(pause), &()).await.expect_err("too slow");
+            assert_eq!(refused.0.status, 408);
+            let waited = began.elapsed();
+            assert!(waited >= patience && waited < patience + pause, "{waited:?}");
+        }
+    }
 }

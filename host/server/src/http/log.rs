@@ -105,6 +105,11 @@ fn find_attempt(
 }
 
 fn log_failed(error: &std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        tracing::warn!("no room for output beside what is kept for the store");
+        let detail = "the volume is nearly full; what is left is kept for the store";
+        return Failure(Problem::new(507, "no_room_for_output", detail).with_retry_after(10));
+    }
     tracing::error!(%error, "failed to read or write a log");
     Failure(Problem::new(500, "log_failed", format!("the log cannot be read or written: {error}")))
 }

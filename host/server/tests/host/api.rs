@@ -52,6 +52,25 @@ async fn pages_neither_miss_nor_repeat_a_task_while_tasks_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_place_in_a_list_that_is_gone_or_was_never_there_repeats_nothing() {
+    let site = Site::start().await;
+    site.submit_many(3).await;
+    let ids = async |cursor: &str| -> Vec<String> {
+        let page = site.get(&format!("/v1/tasks?cursor={cursor}")).await;
+        assert_eq!(page.status, 200, "{cursor}: {}", page.body);
+        assert!(page.body.get("next_cursor").is_none_or(serde_json::Value::is_null));
+        let items = page.body["items"].as_array().unwrap();
+        items.iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids("t0").await, ["t1", "t2", "t3"]);
+    assert_eq!(ids("t2").await, ["t3"]);
+    for beyond in ["t3", "t4", "t1000000", "t18446744073709551615"] {
+        assert_eq!(ids(beyond).await, [] as [&str; 0], "{beyond}");
+    }
+    site.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_requests_are_told_what_would_be_good() {
     let site = Site::start().await;
     let cases = [
