@@ -9,6 +9,10 @@ use crate::scheduler::Scheduler;
 use crate::worker::WorkerIdx;
 use std::sync::Arc;
 
+/// Attempts in a row that may be lost before they were known to run, free of charge: mostly the worker died of
+/// something else. A script can also kill its worker before that tells of the start.
+const LOST_UNSEEN_MAX: usize = 3;
+
 impl Scheduler {
     /// Places a ready task: reserves, records, and dispatches once durable.
     pub(crate) fn start(
@@ -123,7 +127,11 @@ impl Scheduler {
             Some(Failure::Migrated | Failure::Preempted | Failure::Cancelled) => {
                 self.requeue(id, effects);
             }
-            Some(Failure::WorkerLost) if !was_running => self.requeue(id, effects),
+            Some(Failure::WorkerLost)
+                if !was_running && self.n_lost_unseen(id) <= LOST_UNSEEN_MAX =>
+            {
+                self.requeue(id, effects);
+            }
             Some(Failure::WorkerLost) => self.charge_loss(id, effects),
             Some(
                 failure @ (Failure::ExitCode(_)
@@ -133,6 +141,15 @@ impl Scheduler {
                 | Failure::StartFailed(_)),
             ) => self.charge_failure(id, failure, effects),
         }
+    }
+
+    /// Of its last attempts, how many in a row were lost before they were known to run.
+    fn n_lost_unseen(&self, id: TaskId) -> usize {
+        let is_lost_unseen = |attempt: &&Attempt| {
+            attempt.started.is_none()
+                && attempt.outcome == Some(Outcome::Failed(Failure::WorkerLost))
+        };
+        self.task(id).status.attempts.iter().rev().take_while(is_lost_unseen).count()
     }
 
     fn free_capacity(&mut self, id: TaskId) {

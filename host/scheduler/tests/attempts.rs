@@ -312,6 +312,26 @@ fn a_drained_machine_that_was_off_never_takes_work_when_it_is_back() {
 }
 
 #[test]
+fn a_task_whose_workers_die_before_they_tell_of_a_start_is_never_tried_for_ever() {
+    let mut world = World::new();
+    world.worker("w", 4);
+    let id = world.submit(vec![TaskSpec { max_worker_losses: Some(1), ..task("a") }])[0];
+    let mut n_attempts = 0;
+    while world.state(id) == TaskState::Assigned {
+        n_attempts += 1;
+        assert!(n_attempts <= 5, "it goes on and on");
+        assert_eq!(world.status[&id].losses_used, u32::from(n_attempts > 4));
+        // The process is another one, and holds nothing.
+        let life = 1 + n_attempts;
+        let registration = Registration { life, ..world.registration("w", 4) };
+        world.register(registration);
+    }
+    assert_eq!((world.state(id), n_attempts), (TaskState::Failed, 5));
+    let reason = world.status[&id].end_reason.as_deref();
+    assert!(matches!(reason, Some(EndReason::WorkerLossesUsedUp { losses: 2 })), "{reason:?}");
+}
+
+#[test]
 fn no_way_to_fail_goes_without_a_retry_or_ends_as_a_success() {
     let failures = [
         Failure::Signal(9),

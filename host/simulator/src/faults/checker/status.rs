@@ -64,6 +64,15 @@ pub(super) struct Budgets {
 
 const MAX_RETRIES: u32 = 3;
 const MAX_LOSSES: u32 = 3;
+const LOST_UNSEEN_MAX: usize = 3;
+
+/// At the end of its attempts, those that never began for all that the host knows.
+fn n_lost_unseen(status: &TaskStatus) -> usize {
+    let n_attempts = status.attempts.len();
+    let lost = Some(Outcome::Failed(Failure::WorkerLost));
+    let other = status.attempts.iter().rposition(|it| it.started.is_some() || it.outcome != lost);
+    other.map_or(n_attempts, |at| n_attempts - at - 1)
+}
 
 impl Budgets {
     pub fn follow(
@@ -84,7 +93,12 @@ impl Budgets {
         {
             let (used, allowed) = match failure {
                 Failure::Migrated | Failure::Preempted | Failure::Cancelled => (None, 0),
-                Failure::WorkerLost if old.state == TaskState::Assigned => (None, 0),
+                Failure::WorkerLost
+                    if old.state == TaskState::Assigned
+                        && n_lost_unseen(new) <= LOST_UNSEEN_MAX =>
+                {
+                    (None, 0)
+                }
                 Failure::WorkerLost => {
                     (Some(&mut self.losses), spec.max_worker_losses.unwrap_or(MAX_LOSSES))
                 }
