@@ -83,7 +83,7 @@ pub struct TaskStatus {
     pub next_attempt: u32,
     /// Own failures charged so far.
     pub retries_used: u32,
-    /// Worker losses while running charged so far.
+    /// Worker losses charged so far: while running, or too often before a known start.
     pub losses_used: u32,
     /// Not to be placed before: the backoff of a retry.
     pub not_before: Option<Time>,
