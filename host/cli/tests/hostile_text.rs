@@ -86,10 +86,23 @@ fn tables_and_states_are_text() {
     let queue = json!({ "name": HOSTILE, "paused": false, "pending": 0, "placed": 0 });
     let in_force =
         json!({ "effective": { "worker": { "name": "a\u{9b}31m\u{202e}b" } }, "refused": HOSTILE });
-    let of_job = vec![(200, job("FAILED")), (200, json!({ "items": [task("PENDING")] }))];
+    let on_path = json!({
+        "id": "t1", "name": HOSTILE, "state": "PENDING", "spent_ms": 0, "left_ms": 1e300,
+        "slack_ms": -1, "is_on_path": false
+    });
+    let path = json!({
+        "job": "j1", "at": AT, "length_ms": -1e300, "left_ms": 1e300, "projected_finish": AT,
+        "n_unknown": 1, "n_on_path": 1, "tasks": [on_path]
+    });
+    let items = json!({ "items": [task("PENDING")] });
+    let of_job = vec![(200, job("FAILED")), (200, items.clone()), (200, path)];
+    // A host that is older, or has too many tasks to tell it.
+    let problem = json!({ "title": "t", "status": 422, "code": "c", "detail": "d" });
+    let without_path = vec![(200, job("FAILED")), (200, items), (422, problem)];
     for (command, answers) in [
         (&["status"][..], vec![(200, status)]),
         (&["status", "--job", "j1"], of_job),
+        (&["status", "--job", "j1"], without_path),
         (&["workers"], vec![(200, json!([worker]))]),
         (&["queues"], vec![(200, json!([queue]))]),
         (&["config", "show", "--effective"], vec![(200, in_force)]),
