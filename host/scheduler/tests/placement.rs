@@ -65,12 +65,18 @@ fn equal_scores_do_not_pile_up_on_the_first_worker() {
     }
 }
 
-#[test]
-fn a_unit_of_memory_is_never_taken_for_another() {
+/// Four cores and so many bytes.
+fn one_worker_with(memory: u64) -> World {
     let mut world = World::new();
-    let capacity = Capacity { cpu_milli: 4_000, memory: 8_000_000_000, gpus: 0 };
+    let capacity = Capacity { cpu_milli: 4_000, memory, gpus: 0 };
     let registration = Registration { capacity, ..world.registration("w", 4) };
     world.register(registration);
+    world
+}
+
+#[test]
+fn a_unit_of_memory_is_never_taken_for_another() {
+    let mut world = one_worker_with(8_000_000_000);
     let of = |name: &str, memory: u64| {
         let request = Request { cpu_milli: 1_000, memory, gpu_milli: 0 };
         TaskSpec { request, ..task(name) }
@@ -85,10 +91,7 @@ fn a_unit_of_memory_is_never_taken_for_another() {
 
 #[test]
 fn a_task_that_asks_for_no_core_never_gets_past_the_other_resources() {
-    let mut world = World::new();
-    let capacity = Capacity { cpu_milli: 4_000, memory: 1_000_000_000, gpus: 0 };
-    let registration = Registration { capacity, ..world.registration("w", 4) };
-    world.register(registration);
+    let mut world = one_worker_with(1_000_000_000);
     let request = |cpu_milli, memory| Request { cpu_milli, memory, gpu_milli: 0 };
     world.submit(vec![TaskSpec { request: request(4_000, 0), ..task("all-cores") }]);
     let light = |name: String| TaskSpec { request: request(0, 100_000_000), ..task(&name) };

@@ -1,6 +1,9 @@
 //! A host on one folder and one port that lives several times, with workers that outlive it. Each is a
 //! process of its own.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    reason = "each test file uses a part of it; expect would fail in one that uses all"
+)]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

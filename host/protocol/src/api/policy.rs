@@ -69,7 +69,7 @@ pub struct PolicyView {
     pub generation: u32,
     /// Of its SHA-256, in hexadecimal digits; `native` for a policy that is part of the host.
     pub digest: String,
-    /// Like `active`, `fallback` or `held`.
+    /// `serving`, `fallback` or `held`.
     pub state: String,
     pub calls: u64,
     pub failures: u64,

@@ -1,7 +1,10 @@
 //! The whole world of a scheduler in one struct: virtual time, workers that do as they are told,
 //! policies in a few lines. Invariants are checked after every event.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    reason = "each test file uses a part of it; expect would fail in one that uses all"
+)]
 
 use pointsman_scheduler::columns::{TaskColumn, WorkerColumn};
 use pointsman_scheduler::event::{
