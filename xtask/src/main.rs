@@ -1,7 +1,8 @@
-//! The project's tasks: `cargo xtask demo | test | bench | soak | sim | storm | newcomer | freeze | bless | lint`.
+//! The project's tasks: `cargo xtask demo | test | panel | bench | soak | sim | storm | newcomer | freeze | bless | lint`.
 //! Dependency-free, so that it builds in a second; makes sure that the WebAssembly target is there before anything needs it.
 
 mod newcomer;
+mod panel;
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -9,6 +10,7 @@ use std::process::{Command, ExitCode};
 const USAGE: &str = "\
 cargo xtask demo [--keep]      build, run a real workflow on three workers, swap policies meanwhile
 cargo xtask test [ARGS…]       every test; ARGS go to the test runner (for example a test's name)
+cargo xtask panel              build the panel, with Node.js; demo and test do it where they can
 cargo xtask bench [NAME…]      benchmarks in release mode: inner, processes, decision, simulation, waiting, hostile; all without NAME
 cargo xtask soak [--swaps N | --compile FILE]
                                replace policies under load, or compile a large one; what that does to latency
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let outcome = match task.as_str() {
         "demo" => demo(&rest),
         "test" => test(&rest),
+        "panel" => panel::build(),
         "bench" => measure("bench", &rest),
         "soak" => measure("soak", &rest),
         "sim" => measure("sim", &rest),
@@ -55,11 +58,13 @@ fn main() -> ExitCode {
 
 fn demo(args: &[String]) -> Result<(), String> {
     ensure_wasm_target()?;
+    panel::build_if_possible();
     run(cargo().args(["run", "--package", "pointsman-cli", "--", "demo"]).args(args))
 }
 
 fn test(args: &[String]) -> Result<(), String> {
     ensure_wasm_target()?;
+    panel::build_if_possible();
     if has_nextest() {
         // Which nextest leaves out. Arguments choose among its tests, so then there are no examples.
         let examples = if args.is_empty() { doc_tests() } else { Ok(()) };

@@ -16,6 +16,7 @@ mod queues;
 mod policies;
 mod status;
 mod metrics;
+mod panel;
 mod stream;
 
 use crate::clock::Clock;
@@ -63,6 +64,8 @@ pub struct App {
     pub readers: Arc<Semaphore>,
 }
 
+const EVENTS_PATH: &str = "/v1/events";
+
 /// Readers of the event stream at most.
 pub const MAX_READERS: usize = 256;
 
@@ -103,7 +106,7 @@ pub fn router(app: App, guard: Guard) -> Router {
         .route("/v1/policies", get(policies::list))
         .route("/v1/policies/reload", post(policies::reload))
         .route("/v1/policies/{slot}/rollback", post(policies::roll_back))
-        .route("/v1/events", get(stream::events))
+        .route(EVENTS_PATH, get(stream::events))
         .route("/v1/status", get(status::show))
         .route("/v1/config", get(status::config))
         .route("/metrics", get(metrics::show))
@@ -113,6 +116,7 @@ pub fn router(app: App, guard: Guard) -> Router {
     submissions
         .merge(uploads)
         .merge(others)
+        .merge(panel::routes())
         .fallback(async || {
             answer::Failure(Problem::new(404, "unknown_route", "there is no such route"))
         })

@@ -2,12 +2,14 @@
 //! Host and Origin headers, so that no web page reaches it, and the announced type and length.
 
 use super::answer::Failure;
-use super::{BODY_MAX, POLICY_MAX, SUBMISSION_MAX};
+use super::{BODY_MAX, EVENTS_PATH, POLICY_MAX, SUBMISSION_MAX, panel};
 use crate::config::AuthSection;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::worker::LOG_CONTENT_TYPE;
 use sha2::{Digest, Sha256};
@@ -84,19 +86,20 @@ impl Guard {
     /// In this order, so that a stranger learns nothing but that a token is needed.
     fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
         self.check_host(headers)?;
-        self.check_role(required_role(method, path), headers)?;
+        let token = token(path, headers);
+        self.check_role(required_role(method, path), token.as_deref())?;
         check_content_type(method, path, headers)?;
         check_length(method, path, headers)
     }
 
-    fn check_role(&self, required: Role, headers: &HeaderMap) -> Result<(), Problem> {
+    fn check_role(&self, required: Role, token: Option<&str>) -> Result<(), Problem> {
         if required == Role::Nobody {
             return Ok(());
         }
         if self.tokens.is_empty() {
             return self.check_openness();
         }
-        let role = self.role_of(headers)?;
+        let role = self.role_of(token)?;
         let is_allowed = match (role, required) {
             (Role::Admin, _) => true,
             (Role::Worker, required) => required == Role::Worker,
@@ -123,20 +126,14 @@ impl Guard {
         self.listen.is_some_and(|listen| !listen.ip().is_loopback())
     }
 
-    fn role_of(&self, headers: &HeaderMap) -> Result<Role, Problem> {
-        let missing = || {
-            Problem::new(401, "unauthorized", "this request needs a token")
-                .with_field("Authorization")
-                .with_remedy("send it as \"Authorization: Bearer TOKEN\"")
+    fn role_of(&self, token: Option<&str>) -> Result<Role, Problem> {
+        let Some(token) = token else {
+            let missing = Problem::new(401, "unauthorized", "this request needs a token");
+            let missing = missing.with_field("Authorization");
+            return Err(missing.with_remedy("send it as \"Authorization: Bearer TOKEN\""));
         };
-        let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
-        let (scheme, token) =
-            value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
-        if !scheme.eq_ignore_ascii_case("Bearer") {
-            return Err(missing());
-        }
         // Comparing hashes tells nothing about the tokens by the time it takes.
-        let hash = hash(token.trim());
+        let hash = hash(token);
         let known = self.tokens.iter().find(|(known, _)| *known == hash);
         known.map(|(_, role)| *role).ok_or_else(|| {
             Problem::new(401, "unauthorized", "this token is unknown").with_field("Authorization")
@@ -163,6 +160,24 @@ impl Guard {
         let detail = format!("requests from pages of {origin:?} are not taken");
         Err(Problem::new(403, "wrong_origin", detail).with_field("Origin"))
     }
+}
+
+/// What a page offers beside the protocol it speaks, since it cannot set the header Authorization of a
+/// WebSocket: a token in base64url without padding.
+const TOKEN_PROTOCOL: &str = "bearer.";
+
+fn token(path: &str, headers: &HeaderMap) -> Option<String> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim().to_owned());
+    }
+    if path != EVENTS_PATH {
+        return None;
+    }
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let mut offered = offered.filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(','));
+    let encoded = offered.find_map(|it| it.trim().strip_prefix(TOKEN_PROTOCOL))?;
+    String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
 }
 
 fn is_loopback_name(host: &str) -> bool {
@@ -236,6 +251,7 @@ fn required_role(method: &Method, path: &str) -> Role {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match parts.as_slice() {
         ["healthz" | "readyz"] => Role::Nobody,
+        _ if is_read && panel::is_file(path) => Role::Nobody,
         ["v1", "workers"] if !is_read => Role::Worker,
         ["v1", "workers", _, "sync" | "commands" | "log"] => Role::Worker,
         _ if is_read => Role::Read,

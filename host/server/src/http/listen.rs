@@ -10,11 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
 
 /// Connections at most; more wait to be accepted.
 const MAX_CONNECTIONS: u32 = 8192;
 /// A connection on which no whole request header comes for this long is closed.
 const HEADER_PATIENCE: Duration = Duration::from_secs(60);
+/// A connection on which an answer waits to be taken for this long is closed.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// Files may be used up for a moment.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -52,10 +55,13 @@ pub async fn serve(listener: TcpListener, routes: Router, stopped: watch::Receiv
 async fn connection(stream: TcpStream, routes: Router, mut stopped: watch::Receiver<bool>) {
     // Answers are small and waited for.
     let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_PATIENCE));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_PATIENCE)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(routes))
+        .with_upgrades();
     let mut connection = pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,

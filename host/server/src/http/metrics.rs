@@ -2,8 +2,8 @@
 //! read model and in [`crate::figures`]. No label names a task, a job or a worker, so that there are never more
 //! of them.
 
-use super::App;
 use super::query::NoQuery;
+use super::{App, MAX_READERS};
 use crate::figures::{BOUNDS, Histogram};
 use crate::read_model::Worker;
 use axum::extract::State;
@@ -73,6 +73,8 @@ fn show_host(app: &App, page: &mut Page) {
         "Damaged records that were set aside.",
     );
     page.value("", app.set_aside.len());
+    page.begin("pointsman_event_readers", "gauge", "Who follows the event stream now.");
+    page.value("", MAX_READERS - app.readers.available_permits());
 }
 
 fn show_configuration(app: &App, page: &mut Page) {

@@ -1,17 +1,20 @@
-//! The event stream (SSE): a snapshot, then numbered events, resumable from a number.
+//! The event stream: a snapshot, then numbered events, resumable from a number. As server-sent events,
+//! or over a WebSocket if the request asks for one.
+
+mod sse;
+mod socket;
 
 use super::answer::Failure;
 use super::query::Query;
 use super::{App, stopping};
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::Stream;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 use pointsman_protocol::events::{EventBody, PublicEvent, Snapshot};
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::timestamp::Timestamp;
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// Events read at once.
@@ -23,7 +26,8 @@ pub async fn events(
     State(app): State<App>,
     headers: HeaderMap,
     mut query: Query,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Failure> {
     let after: Option<u64> = query.parse("after")?;
     query.finish()?;
     let resumed = headers.get("last-event-id").map(|value| {
@@ -34,45 +38,57 @@ pub async fn events(
         Some(number) => Some(number?),
         None => after,
     };
-    let room = app.readers.clone().try_acquire_owned().map_err(|_| {
-        let detail = "as many readers follow the events as the host takes";
-        Failure(Problem::new(503, "too_many_readers", detail).with_retry_after(5))
+    if !headers.contains_key(header::UPGRADE) {
+        let reader = Reader::enter(app, after).ok_or_else(|| Failure(too_many_readers()))?;
+        return Ok(sse::answer(reader).into_response());
+    }
+    let socket = socket.map_err(|rejection| {
+        let problem = Problem::new(400, "bad_upgrade", rejection.body_text());
+        let remedy = "ask for a WebSocket of version 13, or leave out the header Upgrade";
+        Failure(problem.with_field("Upgrade").with_remedy(remedy))
     })?;
-    let newest = app.events.subscribe();
-    let stopped = app.stopped.clone();
-    let reader = Reader { newest, stopped, app, after, waiting: VecDeque::new(), _room: room };
-    let stream = futures_util::stream::unfold(reader, async |mut reader| {
-        let event = reader.next().await?;
-        Some((Ok(event), reader))
-    });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+    Ok(socket::answer(socket, Reader::enter(app, after)))
 }
 
-/// One reader's place in the stream. It holds a bounded number of events: the rest stays in the ring.
+fn too_many_readers() -> Problem {
+    let detail = "as many readers follow the events as the host takes";
+    Problem::new(503, "too_many_readers", detail).with_retry_after(5)
+}
+
+/// What a reader is told at once.
+enum News {
+    /// It replaces everything that was told before.
+    Snapshot(Box<Snapshot>),
+    Events(Vec<PublicEvent>),
+}
+
+/// One reader's place in the stream. It holds no events: those wait in the ring.
 struct Reader {
     app: App,
     newest: watch::Receiver<u64>,
     /// None: a snapshot comes next.
     after: Option<u64>,
-    waiting: VecDeque<Event>,
     stopped: watch::Receiver<bool>,
     _room: OwnedSemaphorePermit,
 }
 
 impl Reader {
-    async fn next(&mut self) -> Option<Event> {
+    /// None: there are as many as the host takes.
+    fn enter(app: App, after: Option<u64>) -> Option<Reader> {
+        let room = app.readers.clone().try_acquire_owned().ok()?;
+        let newest = app.events.subscribe();
+        let stopped = app.stopped.clone();
+        Some(Reader { newest, stopped, app, after, _room: room })
+    }
+
+    /// Waits for what comes next; None once the host stops. May be given up at any time: nothing is
+    /// passed over.
+    async fn next(&mut self) -> Option<News> {
         loop {
-            if let Some(event) = self.waiting.pop_front() {
-                return Some(event);
-            }
             let Some(after) = self.after else {
                 let snapshot = snapshot(&self.app);
                 self.after = Some(snapshot.n);
-                return Event::default()
-                    .event("snapshot")
-                    .id(snapshot.n.to_string())
-                    .json_data(&snapshot)
-                    .ok();
+                return Some(News::Snapshot(Box::new(snapshot)));
             };
             let read = {
                 let model = self.app.model.read();
@@ -83,11 +99,10 @@ impl Reader {
                 Err(_) => self.after = None,
                 Ok((mut events, reached)) => {
                     self.after = Some(reached);
-                    self.show_policies(&mut events);
-                    let to_sse = |event: &PublicEvent| {
-                        Event::default().id(event.n.to_string()).json_data(event).ok()
-                    };
-                    self.waiting.extend(events.iter().filter_map(to_sse));
+                    if !events.is_empty() {
+                        self.show_policies(&mut events);
+                        return Some(News::Events(events));
+                    }
                     if reached == after {
                         tokio::select! {
                             changed = self.newest.changed() => changed.ok()?,
@@ -98,9 +113,7 @@ impl Reader {
             }
         }
     }
-}
 
-impl Reader {
     /// A change of a slot shows who serves it now.
     fn show_policies(&self, events: &mut [PublicEvent]) {
         let mut policies = None;

@@ -104,6 +104,37 @@ async fn no_role_reaches_more_than_its_routes() {
 }
 
 #[tokio::test]
+async fn everybody_may_have_the_panel_and_nothing_of_the_host_with_it() {
+    let guard = with_tokens();
+    for line in ["GET /", "GET /index.html", "HEAD /"] {
+        assert_eq!(outcome(&guard, line, &[]).await, "ok", "{line}");
+    }
+    for line in ["POST /", "GET /index.htm", "GET //", "GET /v1/", "GET /index.html/../v1/tasks"] {
+        assert_eq!(outcome(&guard, line, &[]).await, "unauthorized", "{line}");
+    }
+}
+
+/// A page cannot set headers of a WebSocket, but offer protocols.
+#[tokio::test]
+async fn the_event_stream_takes_a_token_as_an_offered_protocol() {
+    let guard = with_tokens();
+    let offer = |token: &str| format!("pointsman.v1, bearer.{}", URL_SAFE_NO_PAD.encode(token));
+    for (line, offered, expected) in [
+        ("GET /v1/events", offer("read-token"), "ok"),
+        ("GET /v1/events?after=7", offer("admin-token"), "ok"),
+        ("GET /v1/events", offer("worker-token"), "forbidden"),
+        ("GET /v1/events", offer("guessed"), "unauthorized"),
+        ("GET /v1/events", "bearer.read-token".to_owned(), "unauthorized"),
+        ("GET /v1/events", "pointsman.v1".to_owned(), "unauthorized"),
+        ("GET /v1/tasks", offer("read-token"), "unauthorized"),
+        ("POST /v1/jobs", offer("admin-token"), "unauthorized"),
+    ] {
+        let headers = [("sec-websocket-protocol", offered.as_str())];
+        assert_eq!(outcome(&guard, line, &headers).await, expected, "{line} {offered}");
+    }
+}
+
+#[tokio::test]
 async fn no_web_page_reaches_a_host_without_tokens() {
     let open = Guard::default().listening_on(([127, 0, 0, 1], 7400).into());
     for (headers, expected) in [
