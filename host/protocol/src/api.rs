@@ -16,7 +16,9 @@ mod task;
 mod worker;
 
 pub use critical_path::{CriticalPathView, PathTaskView};
-pub use explanation::{ExplanationView, VerdictView};
+pub use explanation::{
+    ExplanationView, PlacedView, SecondView, StandingView, StandingsView, VerdictView,
+};
 pub use job::{Counts, JobView};
 pub use policy::{
     AvailablePolicy, FailedPolicy, LookedAtPolicy, PoliciesView, PolicyView, ProvenanceView,

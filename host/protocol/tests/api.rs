@@ -7,7 +7,9 @@ use pointsman_protocol::submission::Submission;
 use pointsman_protocol::timestamp::Timestamp;
 use pointsman_scheduler::effect::{Notice, Refusal};
 use pointsman_scheduler::event::{Feedback, Measurements};
-use pointsman_scheduler::explain::{Explanation, Reason, Verdict, WorkerVerdict};
+use pointsman_scheduler::explain::{
+    Explanation, Placed, Reason, Standings, Verdict, WorkerVerdict,
+};
 use pointsman_scheduler::graph::GraphError;
 use pointsman_scheduler::ids::{AttemptRef, JobId, TaskId, Term, WorkerId};
 use pointsman_scheduler::record::*;
@@ -258,6 +260,7 @@ fn an_explanation_shows_both_numbers_of_what_does_not_fit() {
         scoring_policy: PolicyStamp::default(),
         workers: workers.collect(),
         waits_for: vec![TaskId(4)],
+        placed: None,
     };
     let terms = |verdict: &WorkerVerdict| match &verdict.verdict {
         Verdict::Fits { worker_columns, .. } => vec![("cpu".to_owned(), worker_columns[0])],
@@ -280,6 +283,44 @@ fn an_explanation_shows_both_numbers_of_what_does_not_fit() {
             "only cpu 0.5, memory 8GB, gpu 0.25 is free now",
         ]
     );
+}
+
+#[test]
+fn a_placement_tells_who_came_second_and_why_the_better_one_was_passed_by() {
+    let text = |score: f64, second: Option<(WorkerId, f64)>| {
+        let mut attempt = running_task().1.attempts.pop().unwrap();
+        attempt.decision = Decision { score, second, ..Decision::default() };
+        let view = PlacedView::new(&Placed { attempt, basis: None }, &Model);
+        check_round_trip(&view)["text"].as_str().unwrap().to_owned()
+    };
+    let first = "attempt 2 went to rack-3, which scored 0.750";
+    assert_eq!(text(0.75, None), format!("{first}; no other worker could take it"));
+    let lower = Some((WorkerId(2), 0.5));
+    assert_eq!(text(0.75, lower), format!("{first}; second came w2 with 0.500"));
+    let higher = Some((WorkerId(2), 0.875));
+    let why = "w2 scored 0.875, but the attempt before failed there";
+    assert_eq!(text(0.75, higher), format!("{first}; {why}"));
+}
+
+#[test]
+fn standings_have_bands_only_if_the_policy_has_them() {
+    let fits = |score| Verdict::Fits { score, task_columns: vec![], worker_columns: vec![] };
+    let verdicts = [fits(0.8), fits(0.79), fits(0.5), fits(0.49), Verdict::Draining];
+    let workers = verdicts.into_iter().enumerate();
+    let workers = workers.map(|(n, verdict)| WorkerVerdict { worker: WorkerId(n as u32), verdict });
+    let policy = PolicyStamp::default();
+    let mut standings =
+        Standings { policy, is_banded: true, task: Some(TaskId(7)), workers: workers.collect() };
+    let bands = |standings: &Standings| -> Vec<Value> {
+        let at = Timestamp(seconds(1));
+        let json = check_round_trip(&StandingsView::new(at, standings, &Model, |_| Vec::new()));
+        json["workers"].as_array().unwrap().iter().map(|it| it["band"].clone()).collect()
+    };
+    let expected = ["preferred", "normal", "normal", "restricted"];
+    let expected = expected.map(Value::from).into_iter().chain([Value::Null]);
+    assert_eq!(bands(&standings), expected.collect::<Vec<Value>>());
+    standings.is_banded = false;
+    assert_eq!(bands(&standings), [const { Value::Null }; 5]);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Why a task waits: one primary reason from a closed, ordered set, with its numbers; and per worker
 //! why not, or the score.
 
+use crate::basis::Basis;
 use crate::ids::{TaskId, WorkerId};
-use crate::record::{PolicyStamp, TaskState};
+use crate::record::{Attempt, PolicyStamp, TaskState};
 use crate::resources::{FreeBound, Request};
 use crate::time::Time;
 
@@ -85,6 +86,27 @@ pub struct Explanation {
     pub workers: Vec<WorkerVerdict>,
     /// Unfinished dependencies, up to 100.
     pub waits_for: Vec<TaskId>,
+    /// Its last attempt: why it is or was there.
+    pub placed: Option<Placed>,
+}
+
+/// A placement, with what the policy was shown for it if that is still remembered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    pub attempt: Attempt,
+    pub basis: Option<Basis>,
+}
+
+/// How the scoring policy sees each worker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standings {
+    pub policy: PolicyStamp,
+    /// It declares scores below 0.5 as restricted, from 0.8 as preferred.
+    pub is_banded: bool,
+    /// The task whose columns the policy was shown, which is the one placed last; None: there is none yet.
+    pub task: Option<TaskId>,
+    /// Up to 1,000 workers, in id order; full ones too.
+    pub workers: Vec<WorkerVerdict>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

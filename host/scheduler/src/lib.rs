@@ -18,6 +18,7 @@ pub mod resources;
 pub mod policies;
 pub mod columns;
 pub mod explain;
+pub mod basis;
 pub mod critical_path;
 pub mod graph;
 pub mod run_times;

@@ -1,5 +1,6 @@
 //! A planning round's placements: wakes what could be helped, and places tasks in order.
 
+use crate::basis::Basis;
 use crate::columns::TaskColumn;
 use crate::effect::Effect;
 use crate::explain::Reason;
@@ -26,7 +27,7 @@ pub(crate) const MAX_RUNGS: usize = 8;
 
 /// What was found for a task.
 pub(crate) enum Choice {
-    Worker(WorkerIdx, Decision),
+    Worker(WorkerIdx, Decision, Basis),
     /// It fits somewhere, but only on workers held back for another reason.
     HeldBack(Reason),
     /// It fits nowhere now.
@@ -57,8 +58,8 @@ impl Scheduler {
             }
             self.refresh_reservation(first.order, &queue_profile, policies);
             match self.choose(&first, policies) {
-                Choice::Worker(worker, decision) => {
-                    self.commit(&first, worker, decision, effects);
+                Choice::Worker(worker, decision, basis) => {
+                    self.commit(&first, worker, (decision, basis), effects);
                     report.n_started += 1;
                 }
                 Choice::HeldBack(reason) => {
@@ -76,11 +77,12 @@ impl Scheduler {
         &mut self,
         first: &Candidate,
         worker_idx: WorkerIdx,
-        mut decision: Decision,
+        (mut decision, basis): (Decision, Basis),
         effects: &mut Vec<Effect>,
     ) {
         let id = first.key.task;
         decision.queue = self.task(id).ranked.map(|ranked| ranked.stamp).unwrap_or_default();
+        self.bases.keep(id, self.task(id).status.next_attempt, basis);
         let request = self.task(id).spec.request;
         let expected = self.task(id).expected;
         if let Some(reservation) = &mut self.reservation {
@@ -271,6 +273,8 @@ impl Scheduler {
             self.workers.get_mut(chosen.worker).restricted_until = until;
             self.timers.arm(until, Timer::Unrestrict(chosen.worker));
         }
+        let rows = [Some(chosen), second].into_iter().flatten().map(|key| key.worker);
+        let basis = Basis::of(task_columns, profile, &self.workers, rows);
         let name = |key: WorkerKey| (self.workers.get(key.worker).record.id, key.score);
         let decision = Decision {
             scoring: profile.stamp,
@@ -278,7 +282,7 @@ impl Scheduler {
             score: chosen.score,
             second: second.map(name),
         };
-        Ok(Choice::Worker(chosen.worker, decision))
+        Ok(Choice::Worker(chosen.worker, decision, basis))
     }
 
     fn failed_last_on(&self, id: TaskId) -> Option<WorkerIdx> {

@@ -1,8 +1,9 @@
 //! The state machine's face: what drives it and in which order.
 
+use crate::basis::Bases;
 use crate::effect::{Answer, Effect, Notice, Refusal};
 use crate::event::Event;
-use crate::explain::{Explanation, Reason};
+use crate::explain::{Explanation, Reason, Standings};
 use crate::ids::{JobId, RequestId, TaskId, Term};
 use crate::policies::Policies;
 use crate::queue::Queues;
@@ -52,6 +53,7 @@ pub struct Scheduler {
     pub(crate) to_rank: VecDeque<TaskId>,
     pub(crate) ranked_by: PolicyStamp,
     pub(crate) scores: Scores,
+    pub(crate) bases: Bases,
     /// Backfill: the reservation of the round in hand.
     pub(crate) reservation: Option<Reservation>,
     /// It has to be looked for again before the next choice.
@@ -107,6 +109,7 @@ impl Scheduler {
             to_rank: VecDeque::new(),
             ranked_by: PolicyStamp::default(),
             scores: Scores::default(),
+            bases: Bases::default(),
             reservation: None,
             is_reservation_stale: true,
             starvation: Starvation::default(),
@@ -199,6 +202,12 @@ impl Scheduler {
     ) -> Option<Explanation> {
         self.now = self.now.max(now);
         self.explain_task(task, policies)
+    }
+
+    /// How the scoring policy sees each worker now.
+    pub fn standings(&mut self, now: Time, policies: &mut dyn Policies) -> Standings {
+        self.now = self.now.max(now);
+        self.all_standings(policies)
     }
 
     /// Every violated invariant, in words; empty if all hold. Walks the whole state.

@@ -158,8 +158,8 @@ impl Scheduler {
         let ranked = self.task(id).ranked.expect("a queued task is ranked");
         let first = Candidate { key: ranked.key, class: ranked.class, order: RankKey::first(id) };
         match self.choose(&first, policies) {
-            Choice::Worker(worker, decision) => {
-                self.commit(&first, worker, decision, effects);
+            Choice::Worker(worker, decision, basis) => {
+                self.commit(&first, worker, (decision, basis), effects);
                 true
             }
             Choice::HeldBack(_) | Choice::Nowhere | Choice::NoPolicy => false,

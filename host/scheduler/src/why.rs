@@ -1,8 +1,8 @@
 //! Explanations, worked out from the state that decides.
 
-use crate::explain::{Explanation, Verdict, WorkerVerdict};
+use crate::explain::{Explanation, Placed, Standings, Verdict, WorkerVerdict};
 use crate::ids::TaskId;
-use crate::policies::{CallError, Policies};
+use crate::policies::{CallError, Policies, ScoringProfile};
 use crate::record::WorkerState;
 use crate::resources::Free;
 use crate::scheduler::Scheduler;
@@ -31,6 +31,11 @@ impl Scheduler {
         let waits_for = task.dependencies.iter().filter(is_left).take(MAX_WAITS_FOR).copied();
         let waits_for = waits_for.collect();
         let (state, ranked) = (task.status.state, task.ranked);
+        let placed = task.status.attempts.last().cloned();
+        let placed = placed.map(|attempt| {
+            let basis = self.bases.of(id, attempt.number).filter(|_| attempt.term == self.term);
+            Placed { basis: basis.cloned(), attempt }
+        });
         let workers = self.verdicts(id, policies);
         Some(Explanation {
             task: id,
@@ -41,6 +46,7 @@ impl Scheduler {
             scoring_policy: policies.scoring().stamp,
             workers,
             waits_for,
+            placed,
         })
     }
 
@@ -91,12 +97,8 @@ impl Scheduler {
             .filter(|(name, value)| worker.record.labels.get(*name) != Some(*value))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        if worker.state == WorkerState::Draining {
-            Some(Verdict::Draining)
-        } else if let Some(until) = worker.quarantined_until {
-            Some(Verdict::Quarantined { until })
-        } else if !worker.is_placeable() {
-            Some(Verdict::NotLive)
+        if let Some(verdict) = absence(worker) {
+            Some(verdict)
         } else if !missing.is_empty() {
             Some(Verdict::MissingLabels { missing })
         } else if !capacity.could_ever_fit(&spec.request) {
@@ -114,16 +116,27 @@ impl Scheduler {
         fitting: &[WorkerIdx],
         policies: &mut dyn Policies,
     ) -> Vec<Verdict> {
-        for _ in 0..crate::placement::MAX_RUNGS {
-            let profile = policies.scoring();
+        self.scored(fitting, policies, |profile| {
             let context = self.context(id, true);
             let task = self.task(id);
-            let task_columns: Vec<f64> =
-                profile.needs_task.iter().map(|it| task.column(*it, &context)).collect();
+            profile.needs_task.iter().map(|it| task.column(*it, &context)).collect()
+        })
+    }
+
+    /// Scores them for a task with the columns that `task` gives; nothing if no policy answers.
+    fn scored(
+        &self,
+        rows: &[WorkerIdx],
+        policies: &mut dyn Policies,
+        task: impl Fn(&ScoringProfile) -> Vec<f64>,
+    ) -> Vec<Verdict> {
+        for _ in 0..crate::placement::MAX_RUNGS {
+            let profile = policies.scoring();
+            let task_columns = task(&profile);
             let mut columns = Vec::new();
-            fill_worker_columns(&self.workers, &profile.needs_worker, fitting, &mut columns);
+            fill_worker_columns(&self.workers, &profile.needs_worker, rows, &mut columns);
             let mut scores = Vec::new();
-            match policies.score(&task_columns, &columns, fitting.len(), &mut scores) {
+            match policies.score(&task_columns, &columns, rows.len(), &mut scores) {
                 Ok(()) => {
                     let row = |(row, score): (usize, &f64)| Verdict::Fits {
                         score: *score,
@@ -137,5 +150,43 @@ impl Scheduler {
             }
         }
         Vec::new()
+    }
+
+    pub(crate) fn all_standings(&mut self, policies: &mut dyn Policies) -> Standings {
+        let looked_at: Vec<(WorkerIdx, &Worker)> = self.workers.iter().take(MAX_WORKERS).collect();
+        let here = looked_at.iter().filter(|(_, worker)| absence(worker).is_none());
+        let here: Vec<WorkerIdx> = here.map(|(idx, _)| *idx).collect();
+        let newest = self.bases.newest();
+        let scored = self.scored(&here, policies, |profile| {
+            let shown = newest.filter(|(_, basis)| basis.policy == profile.stamp);
+            shown
+                .map(|(_, basis)| basis.task.clone())
+                .unwrap_or_else(|| vec![f64::NAN; profile.needs_task.len()])
+        });
+        let profile = policies.scoring();
+        let mut scored = scored.into_iter();
+        let verdicts = looked_at.iter().filter_map(|(_, worker)| {
+            let verdict = absence(worker).or_else(|| scored.next())?;
+            Some(WorkerVerdict { worker: worker.record.id, verdict })
+        });
+        Standings {
+            policy: profile.stamp,
+            is_banded: profile.banded,
+            task: newest.filter(|(_, basis)| basis.policy == profile.stamp).map(|(task, _)| task),
+            workers: verdicts.collect(),
+        }
+    }
+}
+
+/// Why a worker takes no task at all now.
+fn absence(worker: &Worker) -> Option<Verdict> {
+    if worker.state == WorkerState::Draining {
+        Some(Verdict::Draining)
+    } else if let Some(until) = worker.quarantined_until {
+        Some(Verdict::Quarantined { until })
+    } else if !worker.is_placeable() {
+        Some(Verdict::NotLive)
+    } else {
+        None
     }
 }

@@ -100,6 +100,7 @@ pub fn router(app: App, guard: Guard) -> Router {
         .route("/v1/workers/{id}/log", post(log::write))
         .route("/v1/workers/{id}/drain", post(workers::drain))
         .route("/v1/workers/{id}/resume", post(workers::resume))
+        .route("/v1/scores", get(workers::scores))
         .route("/v1/queues", get(queues::list))
         .route("/v1/queues/{name}/pause", post(queues::pause))
         .route("/v1/queues/{name}/resume", post(queues::resume))

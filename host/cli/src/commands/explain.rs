@@ -4,7 +4,7 @@ use crate::client::{Client, Connection};
 use crate::exit::{Exit, Failure};
 use crate::output::{Colour, Output, Table};
 use crate::shown;
-use pointsman_protocol::api::{ExplanationView, VerdictView};
+use pointsman_protocol::api::{ExplanationView, PlacedView, VerdictView};
 use pointsman_scheduler::ids::TaskId;
 
 /// Tell why a task waits, or where it could run
@@ -45,6 +45,9 @@ fn tell(explanation: &ExplanationView, output: Output) {
     if let Some(position) = explanation.queue_position {
         output.line(format!("  place {position} in its queue"));
     }
+    if let Some(placed) = &explanation.placed {
+        tell_placement(placed, output);
+    }
     output.line(format!("  order by queue policy {}", shown::stamp(&explanation.queue_policy)));
     output
         .line(format!("  scores by scoring policy {}", shown::stamp(&explanation.scoring_policy)));
@@ -69,12 +72,34 @@ fn tell(explanation: &ExplanationView, output: Output) {
     }
 }
 
+fn tell_placement(placed: &PlacedView, output: Output) {
+    output.wrapped("  ", &placed.text);
+    let second = placed.second.as_ref().map(|it| (&it.worker_name, it.worker, &it.terms));
+    let chosen = (&placed.worker_name, placed.worker, &placed.terms);
+    for (name, id, of_score) in [Some(chosen), second].into_iter().flatten() {
+        if !of_score.is_empty() {
+            let name = name.clone().unwrap_or_else(|| id.to_string());
+            output.line(format!("    {name}: {}", terms(of_score)));
+        }
+    }
+    if let Some(why) = &placed.terms_missing {
+        output.wrapped("    the scores are not taken apart: ", why);
+    }
+    let (queue, scoring) = (&placed.queue_policy, &placed.scoring_policy);
+    let by = format!("    by {} and {}", shown::stamp(queue), shown::stamp(scoring));
+    output.line(by);
+}
+
 /// The sentence, or what the score is made of.
 fn why(verdict: &VerdictView) -> String {
     if verdict.terms.is_empty() {
         return verdict.text.clone();
     }
+    terms(&verdict.terms)
+}
+
+fn terms(terms: &[(String, f64)]) -> String {
     let terms: Vec<String> =
-        verdict.terms.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
+        terms.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
     terms.join(", ")
 }

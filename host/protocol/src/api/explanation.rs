@@ -7,7 +7,7 @@ use super::resources::AmountsView;
 use super::state::WireTaskState;
 use crate::text;
 use crate::timestamp::Timestamp;
-use pointsman_scheduler::explain::{Explanation, Verdict, WorkerVerdict};
+use pointsman_scheduler::explain::{Explanation, Placed, Standings, Verdict, WorkerVerdict};
 use pointsman_scheduler::ids::{TaskId, WorkerId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -35,6 +35,73 @@ pub struct ExplanationView {
     /// Dependencies not yet succeeded, up to 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "text::list")]
     pub waits_for: Vec<TaskId>,
+    /// Why its last attempt is or was where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<PlacedView>,
+}
+
+/// Why an attempt was placed where it was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlacedView {
+    pub attempt: u32,
+    #[serde(with = "text")]
+    pub worker: WorkerId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_name: Option<String>,
+    pub at: Timestamp,
+    pub text: String,
+    /// In [0, 1].
+    pub score: f64,
+    /// What the score is made of, if the policy tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub terms: Vec<(String, f64)>,
+    /// Why it is not taken apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms_missing: Option<String>,
+    pub queue_policy: StampView,
+    pub scoring_policy: StampView,
+    /// The best other worker that could have taken it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<SecondView>,
+}
+
+/// What came second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SecondView {
+    #[serde(with = "text")]
+    pub worker: WorkerId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_name: Option<String>,
+    /// In [0, 1].
+    pub score: f64,
+    /// As of the chosen one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub terms: Vec<(String, f64)>,
+}
+
+/// How the scoring policy sees each worker, for a task like the one placed last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StandingsView {
+    pub at: Timestamp,
+    pub policy: StampView,
+    /// The policy's scores stand for bands: `preferred` from 0.8, `restricted` below 0.5, else `normal`.
+    pub banded: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub task: Option<TaskId>,
+    /// Up to 1,000, in id order; `fits` says only that it takes work, be it full or not.
+    pub workers: Vec<StandingView>,
+    /// Why the scores of some workers are not taken apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms_missing: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StandingView {
+    #[serde(flatten)]
+    pub verdict: VerdictView,
+    /// If the policy is banded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub band: Option<Cow<'static, str>>,
 }
 
 /// What speaks for or against one worker.
@@ -83,6 +150,86 @@ impl ExplanationView {
             workers: explanation.workers.iter().map(verdict).collect(),
             terms_missing: None,
             waits_for: explanation.waits_for.clone(),
+            placed: explanation.placed.as_ref().map(|placed| PlacedView::new(placed, lookup)),
+        }
+    }
+}
+
+impl PlacedView {
+    /// Without terms.
+    pub fn new(placed: &Placed, lookup: &impl Lookup) -> PlacedView {
+        let attempt = &placed.attempt;
+        let decision = &attempt.decision;
+        let name = |worker| lookup.worker_name(worker).unwrap_or_else(|| format!("{worker}"));
+        let second = decision.second.map(|(worker, score)| SecondView {
+            worker,
+            worker_name: lookup.worker_name(worker),
+            score,
+            terms: Vec::new(),
+        });
+        let chosen = name(attempt.worker);
+        let text = match decision.second {
+            // A task that failed there is not tried there again while there is another.
+            Some((other, score)) if score > decision.score => format!(
+                "attempt {} went to {chosen}, which scored {:.3}; {} scored {score:.3}, but the attempt before failed there",
+                attempt.number,
+                decision.score,
+                name(other),
+            ),
+            Some((other, score)) => format!(
+                "attempt {} went to {chosen}, which scored {:.3}; second came {} with {score:.3}",
+                attempt.number,
+                decision.score,
+                name(other),
+            ),
+            None => format!(
+                "attempt {} went to {chosen}, which scored {:.3}; no other worker could take it",
+                attempt.number, decision.score,
+            ),
+        };
+        PlacedView {
+            attempt: attempt.number,
+            worker: attempt.worker,
+            worker_name: lookup.worker_name(attempt.worker),
+            at: attempt.assigned.into(),
+            text,
+            score: decision.score,
+            terms: Vec::new(),
+            terms_missing: None,
+            queue_policy: decision.queue.into(),
+            scoring_policy: decision.scoring.into(),
+            second,
+        }
+    }
+}
+
+impl StandingsView {
+    /// `terms` as in [`ExplanationView::new`].
+    pub fn new(
+        at: Timestamp,
+        standings: &Standings,
+        lookup: &impl Lookup,
+        mut terms: impl FnMut(&WorkerVerdict) -> Vec<(String, f64)>,
+    ) -> StandingsView {
+        let standing = |it: &WorkerVerdict| {
+            let mut verdict = VerdictView { terms: terms(it), ..view(it, lookup) };
+            if let Some(score) = verdict.score {
+                verdict.text = format!("score {score:.3}");
+            }
+            let band = verdict.score.filter(|_| standings.is_banded).map(|score| match score {
+                0.8.. => "preferred".into(),
+                0.5.. => "normal".into(),
+                _ => "restricted".into(),
+            });
+            StandingView { verdict, band }
+        };
+        StandingsView {
+            at,
+            policy: standings.policy.into(),
+            banded: standings.is_banded,
+            task: standings.task,
+            workers: standings.workers.iter().map(standing).collect(),
+            terms_missing: None,
         }
     }
 }

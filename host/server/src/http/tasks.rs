@@ -6,7 +6,7 @@ use super::query::{NoQuery, Query, path_id};
 use axum::Json;
 use axum::extract::{Path, State};
 use pointsman_protocol::api::{
-    CancelTaskResponse, ExplanationView, Page, RetryResponse, TaskView, WireTaskState,
+    CancelTaskResponse, ExplanationView, Page, PlacedView, RetryResponse, TaskView, WireTaskState,
 };
 use pointsman_protocol::problem::Problem;
 use pointsman_scheduler::explain::Reason;
@@ -14,6 +14,7 @@ use pointsman_scheduler::record::TaskState;
 use pointsman_scheduler::{Answer, Event, TaskId};
 use std::collections::BTreeMap;
 
+use crate::policy_desk::Terms;
 use crate::read_model::TaskFilter;
 
 pub async fn list(State(app): State<App>, mut query: Query) -> Answered<Page<TaskView>> {
@@ -84,12 +85,28 @@ pub async fn explain(
     let explained =
         app.driver.query(move |scheduler, policies, now| scheduler.explain(now, id, policies));
     let explanation = explained.await?.ok_or_else(|| unknown(id))?;
-    let (explanation, mut terms) = app.policies.terms(explanation).await;
+    let mut terms = app.policies.terms(explanation.scoring_policy, &explanation.workers).await;
+    let of_placement = match &explanation.placed {
+        Some(placed) => Some(app.policies.terms_of_placement(placed).await),
+        None => None,
+    };
     let model = app.model.read();
-    let view = ExplanationView::new(&explanation, &*model, |verdict| {
+    let mut view = ExplanationView::new(&explanation, &*model, |verdict| {
         terms.by_worker.remove(&verdict.worker).unwrap_or_default()
     });
-    ok(ExplanationView { terms_missing: terms.missing, ..view })
+    view.terms_missing = terms.missing;
+    if let (Some(placed), Some(terms)) = (&mut view.placed, of_placement) {
+        show_terms(placed, terms);
+    }
+    ok(view)
+}
+
+fn show_terms(placed: &mut PlacedView, mut terms: Terms) {
+    placed.terms = terms.by_worker.remove(&placed.worker).unwrap_or_default();
+    if let Some(second) = &mut placed.second {
+        second.terms = terms.by_worker.remove(&second.worker).unwrap_or_default();
+    }
+    placed.terms_missing = terms.missing;
 }
 
 pub async fn cancel(

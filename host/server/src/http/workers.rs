@@ -6,8 +6,9 @@ use super::query::{NoQuery, Query, path_id};
 use super::{App, stopping};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use pointsman_protocol::api::WorkerView;
+use pointsman_protocol::api::{StandingsView, WorkerView};
 use pointsman_protocol::problem::Problem;
+use pointsman_protocol::timestamp::Timestamp;
 use pointsman_protocol::worker::{
     CommandsResponse, Intervals, RegisterRequest, RegisterResponse, SyncRequest, SyncResponse,
 };
@@ -107,6 +108,20 @@ pub async fn list(State(app): State<App>, query: Query) -> Answered<Vec<WorkerVi
     let model = app.model.read();
     let now = app.clock.now();
     ok(model.workers.keys().filter_map(|id| model.worker_view(*id, now)).collect())
+}
+
+/// How the scoring policy sees each of them.
+pub async fn scores(State(app): State<App>, _: NoQuery) -> Answered<StandingsView> {
+    let asked = app.driver.query(|scheduler, policies, now| scheduler.standings(now, policies));
+    let standings = asked.await?;
+    let mut terms = app.policies.terms(standings.policy, &standings.workers).await;
+    let model = app.model.read();
+    let at = Timestamp(app.clock.now());
+    let mut view = StandingsView::new(at, &standings, &*model, |verdict| {
+        terms.by_worker.remove(&verdict.worker).unwrap_or_default()
+    });
+    view.terms_missing = terms.missing;
+    ok(view)
 }
 
 pub async fn drain(
