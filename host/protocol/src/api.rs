@@ -3,6 +3,7 @@
 //! workers, states of dependencies) comes from a [`Lookup`].
 
 mod critical_path;
+mod bottlenecks;
 mod explanation;
 mod job;
 mod policy;
@@ -15,6 +16,10 @@ mod status;
 mod task;
 mod worker;
 
+pub use bottlenecks::{
+    AlertKind, BottlenecksView, BusyWorkerView, NamedTask, SlowTaskView, SlowWorkerView, Stage,
+    StageView,
+};
 pub use critical_path::{CriticalPathView, PathTaskView};
 pub use explanation::{
     ExplanationView, PlacedView, SecondView, StandingView, StandingsView, VerdictView,
@@ -22,7 +27,7 @@ pub use explanation::{
 pub use job::{Counts, JobView};
 pub use policy::{
     AvailablePolicy, FailedPolicy, LookedAtPolicy, PoliciesView, PolicyView, ProvenanceView,
-    RefusedPolicy, StampView,
+    RefusedPolicy, StampView, SwapView,
 };
 pub use queue::QueueView;
 pub use reason::{EndReasonView, OutcomeView, ReasonView};

@@ -2,8 +2,8 @@
 //! known of it, so that a reader that missed some and takes a new snapshot is right again.
 
 use crate::api::{
-    Counts, FeedbackView, JobView, PoliciesView, PolicyView, QueueView, TaskView, WireSlot,
-    WireWorkerState, WorkerView,
+    AlertKind, Counts, FeedbackView, JobView, PoliciesView, PolicyView, QueueView, TaskView,
+    WireSlot, WireWorkerState, WorkerView,
 };
 use crate::text;
 use crate::timestamp::Timestamp;
@@ -108,6 +108,20 @@ pub enum EventBody {
         accepted: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+    },
+    /// Something rose above its threshold, or is below it again.
+    Alert {
+        alert: AlertKind,
+        raised: bool,
+        /// `worker_cpu`
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+        worker: Option<WorkerId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worker_name: Option<String>,
+        /// `worker_cpu`: in [0, 1], else the 99th percentile in milliseconds; when it was above last.
+        value: f64,
+        threshold: f64,
+        text: String,
     },
     /// A proposal of the rescheduling policy, and what became of it.
     Rescheduling {

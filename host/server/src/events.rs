@@ -3,8 +3,10 @@
 //! readers are shown is made when they read: without readers nothing is made.
 
 use crate::read_model::ReadModel;
+use pointsman_protocol::api::PolicyView;
 use pointsman_protocol::events::{EventBody, PublicEvent, Views};
 use pointsman_protocol::timestamp::Timestamp;
+use pointsman_scheduler::record::WorkerState;
 use pointsman_scheduler::{Notice, Record, TaskId, Term, Time};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -13,6 +15,8 @@ use tokio::sync::watch;
 
 /// Events kept for readers that resume.
 pub const KEPT: usize = 65_536;
+/// Changes kept for operators who look back.
+const ACTIVITY_KEPT: usize = 1000;
 
 #[derive(Debug)]
 pub enum LoggedEvent {
@@ -31,6 +35,8 @@ pub struct EventLog {
 #[derive(Debug)]
 pub struct Ring {
     events: VecDeque<(Time, LoggedEvent)>,
+    /// What changed apart from tasks, as it was then.
+    activity: VecDeque<PublicEvent>,
     /// Number of the newest event.
     newest: u64,
 }
@@ -40,7 +46,30 @@ pub struct Ring {
 pub struct OutOfRing;
 
 impl Ring {
-    pub fn push(&mut self, at: Time, event: LoggedEvent) {
+    /// `model`: with the event taken in.
+    pub fn push(&mut self, at: Time, event: LoggedEvent, model: &ReadModel) {
+        if event.is_activity() {
+            let body = event.body(&Shown(model, at));
+            self.remember(at, body);
+        }
+        self.push_only(at, event);
+    }
+
+    /// As the event that comes next.
+    fn remember(&mut self, at: Time, body: Option<EventBody>) {
+        let Some(body) = body else { return };
+        if self.activity.len() == ACTIVITY_KEPT {
+            self.activity.pop_front();
+        }
+        self.activity.push_back(PublicEvent { n: self.newest + 1, at: Timestamp(at), body });
+    }
+
+    /// Number of the newest event.
+    pub fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    fn push_only(&mut self, at: Time, event: LoggedEvent) {
         if self.events.len() == KEPT {
             self.events.pop_front();
         }
@@ -54,7 +83,7 @@ impl EventLog {
     /// noticed instead of being shown other events under the numbers it knows.
     pub fn new(term: Term) -> EventLog {
         let newest = term.0 << 32;
-        let ring = Ring { events: VecDeque::new(), newest };
+        let ring = Ring { events: VecDeque::new(), activity: VecDeque::new(), newest };
         EventLog { ring: Mutex::new(ring), newest: watch::Sender::new(newest) }
     }
 
@@ -70,8 +99,30 @@ impl EventLog {
 
     /// One event of the server's own.
     pub fn publish(&self, at: Time, body: EventBody) {
-        self.append().push(at, LoggedEvent::Public(body));
+        {
+            let mut ring = self.append();
+            ring.remember(at, Some(body.clone()));
+            ring.push_only(at, LoggedEvent::Public(body));
+        }
         self.wake();
+    }
+
+    /// What changed lately apart from tasks, newest first.
+    pub fn activity(&self, limit: usize) -> Vec<PublicEvent> {
+        self.append().activity.iter().rev().take(limit).cloned().collect()
+    }
+
+    /// Which policies the swaps brought that happened since `after`.
+    pub fn show_policies(&self, after: u64, slots: &[PolicyView]) {
+        let mut ring = self.append();
+        let newest_first = ring.activity.iter_mut().rev();
+        for event in newest_first.take_while(|event| event.n > after) {
+            if let EventBody::Policy { slot, policy, .. } = &mut event.body
+                && policy.is_none()
+            {
+                *policy = slots.iter().find(|it| Some(it.slot) == *slot).cloned().map(Box::new);
+            }
+        }
     }
 
     pub fn newest(&self) -> u64 {
@@ -110,12 +161,7 @@ impl EventLog {
             if event.changed_task().is_some_and(|task| newest_of[&task] != reached) {
                 continue;
             }
-            let body = match event {
-                LoggedEvent::Record(record) => EventBody::from_record(record, &Shown(model, *at)),
-                LoggedEvent::Notice(notice) => Some(EventBody::from(notice)),
-                LoggedEvent::Public(body) => Some(body.clone()),
-            };
-            if let Some(body) = body {
+            if let Some(body) = event.body(&Shown(model, *at)) {
                 events.push(PublicEvent { n: reached, at: Timestamp(*at), body });
             }
         }
@@ -124,6 +170,38 @@ impl EventLog {
 }
 
 impl LoggedEvent {
+    fn body(&self, views: &impl Views) -> Option<EventBody> {
+        match self {
+            LoggedEvent::Record(record) => EventBody::from_record(record, views),
+            LoggedEvent::Notice(notice) => Some(EventBody::from(notice)),
+            LoggedEvent::Public(body) => Some(body.clone()),
+        }
+    }
+
+    /// What operators look back on: changes of the system rather than of its work.
+    fn is_activity(&self) -> bool {
+        match self {
+            LoggedEvent::Record(record) => {
+                matches!(record, Record::Worker(_) | Record::WorkerForgotten(_) | Record::Queue(_))
+            }
+            LoggedEvent::Notice(notice) => match notice {
+                Notice::WorkerMeasured { .. }
+                | Notice::Feedback { .. }
+                | Notice::StaleReport { .. } => false,
+                // Comes with the record of the worker.
+                Notice::WorkerState { state, .. } => {
+                    matches!(state, WorkerState::Live | WorkerState::Suspect)
+                }
+                Notice::LossesHeld { .. }
+                | Notice::WorkerQuarantined { .. }
+                | Notice::PolicySwapped(_)
+                | Notice::PolicyFailed { .. }
+                | Notice::Rescheduling { .. } => true,
+            },
+            LoggedEvent::Public(_) => true,
+        }
+    }
+
     fn changed_task(&self) -> Option<TaskId> {
         match self {
             LoggedEvent::Record(Record::Task(id, _)) => Some(*id),

@@ -108,6 +108,8 @@ pub fn router(app: App, guard: Guard) -> Router {
         .route("/v1/policies/reload", post(policies::reload))
         .route("/v1/policies/{slot}/rollback", post(policies::roll_back))
         .route(EVENTS_PATH, get(stream::events))
+        .route("/v1/activity", get(status::activity))
+        .route("/v1/bottlenecks", get(status::bottlenecks))
         .route("/v1/status", get(status::show))
         .route("/v1/config", get(status::config))
         .route("/metrics", get(metrics::show))

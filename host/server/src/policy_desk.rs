@@ -10,7 +10,7 @@ use pointsman_policy::{
 };
 use pointsman_protocol::api::{
     AvailablePolicy, FailedPolicy, LookedAtPolicy, PoliciesView, PolicyView, ProvenanceView,
-    RefusedPolicy,
+    RefusedPolicy, SwapView,
 };
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::timestamp::Timestamp;
@@ -18,23 +18,28 @@ use pointsman_scheduler::explain::{Placed, Verdict, WorkerVerdict};
 use pointsman_scheduler::record::PolicyStamp;
 use pointsman_scheduler::{Slot, Time, WorkerId};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[derive(Clone)]
 pub struct PolicyDesk {
     library: PolicyLibrary,
     clock: Clock,
+    /// Oldest first.
+    history: Arc<Mutex<VecDeque<SwapView>>>,
 }
+
+/// Swaps that are told of.
+const HISTORY_KEPT: usize = 100;
 
 /// How long a request waits for a candidate to be admitted or refused.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl PolicyDesk {
     pub fn new(library: PolicyLibrary, clock: Clock) -> PolicyDesk {
-        PolicyDesk { library, clock }
+        PolicyDesk { library, clock, history: Arc::default() }
     }
 
     /// Binds all slots as configured; unchanged ones stay as they are.
@@ -163,6 +168,21 @@ impl PolicyDesk {
         found.await.expect("what may fail in a policy is no panic")
     }
 
+    /// Other policies serve these slots since then; what serves each slot now.
+    pub fn note_swaps(&self, swaps: &[(Time, Slot)]) -> Vec<PolicyView> {
+        let status = self.library.status();
+        let slots: Vec<PolicyView> = status.slots.iter().map(|it| self.slot_view(it)).collect();
+        let mut history = self.history.lock().expect("nobody panics while holding the history");
+        for (at, slot) in swaps {
+            let Some(serving) = slots.iter().find(|it| it.slot == (*slot).into()) else { continue };
+            if history.len() == HISTORY_KEPT {
+                history.pop_front();
+            }
+            history.push_back(swap_view(serving, *at));
+        }
+        slots
+    }
+
     pub fn view(&self) -> PoliciesView {
         let status = self.library.status();
         let available = available(&status);
@@ -195,6 +215,10 @@ impl PolicyDesk {
             }),
             slots: status.slots.iter().map(|slot| self.slot_view(slot)).collect(),
             refused: refused.chain(refused_files).collect(),
+            history: {
+                let history = self.history.lock().expect("nobody panics while holding the history");
+                history.iter().rev().cloned().collect()
+            },
             available,
         }
     }
@@ -243,6 +267,24 @@ impl PolicyDesk {
                 at: failed.at.map(timestamp),
             }),
         }
+    }
+}
+
+fn swap_view(serving: &PolicyView, at: Time) -> SwapView {
+    let cause = match (serving.state.as_str(), &serving.chosen) {
+        ("fallback", _) => "fallback",
+        (_, Some(_)) => "chosen",
+        (_, None) => "configured",
+    };
+    SwapView {
+        slot: serving.slot,
+        at: Timestamp(at),
+        name: serving.name.clone(),
+        version: serving.version.clone(),
+        generation: serving.generation,
+        digest: serving.digest.clone(),
+        source: serving.source.clone(),
+        cause: cause.to_owned(),
     }
 }
 

@@ -2,8 +2,10 @@
 //! notices. Nobody sees here what a crash could take back.
 
 use crate::figures::Histogram;
+use crate::stages::Stages;
 use pointsman_protocol::api::{
-    Counts, JobView, Lookup, OutcomeView, QueueView, TaskExtras, TaskView, WorkerExtras, WorkerView,
+    AttemptView, Counts, JobView, Lookup, OutcomeView, QueueView, TaskExtras, TaskView,
+    WorkerExtras, WorkerView,
 };
 use pointsman_scheduler::event::{Feedback, Measurements};
 use pointsman_scheduler::explain::Reason;
@@ -51,6 +53,7 @@ pub struct ReadModel {
     /// To say how long something is expected to take, from what is kept here.
     run_times: RunTimes,
     pub ended: EndedAttempts,
+    pub stages: Stages,
 }
 
 /// Attempts that ended since the host was started.
@@ -162,6 +165,7 @@ impl ReadModel {
         }
         // Nothing of that happened in this life.
         model.ended = EndedAttempts::default();
+        model.stages = Stages::default();
         model.queues.values_mut().for_each(|queue| queue.waits = Histogram::default());
         model
     }
@@ -232,6 +236,7 @@ impl ReadModel {
             task.feedback = None;
         }
         self.ended.note(&old, status);
+        self.stages.note(id, &old, status);
         if let (None, Some(attempt), Some(ready)) = (was_on, status.current(), status.ready_since)
             && let Some(queue) = self.queues.get(&*task.added.spec.queue)
         {
@@ -356,6 +361,14 @@ impl ReadModel {
         let task = self.tasks.get(&id)?;
         let extras = TaskExtras { reason, feedback: task.feedback.as_deref() };
         Some(TaskView::row(&task.added, &task.status, extras, self))
+    }
+
+    /// A row with all attempts, not just the last.
+    pub fn task_row_with_attempts(&self, id: TaskId, reason: Option<&Reason>) -> Option<TaskView> {
+        let mut view = self.task_row(id, reason)?;
+        let attempts = self.tasks.get(&id)?.status.attempts.iter();
+        view.attempts = attempts.map(|it| AttemptView::new(it, self)).collect();
+        Some(view)
     }
 
     pub fn task_whole(&self, id: TaskId, reason: Option<&Reason>) -> Option<TaskView> {

@@ -5,6 +5,7 @@
 use crate::events::{EventLog, LoggedEvent};
 use crate::logs::Logs;
 use crate::outbox::{self, Outboxes};
+use crate::policy_desk::PolicyDesk;
 use crate::read_model::{ReadModel, SharedReadModel};
 use pointsman_scheduler::record::WorkerState;
 use pointsman_scheduler::{Answer, Notice, Record, Start, Stop, Time, WorkerId};
@@ -41,21 +42,25 @@ pub struct Releaser {
     pub events: Arc<EventLog>,
     pub outboxes: Arc<Outboxes>,
     pub logs: Arc<Logs>,
+    pub policies: PolicyDesk,
 }
 
 impl Releaser {
     /// Takes in batches that are durable now.
     pub fn release(&self, batches: Vec<Batch<Release>>) {
         let mut answers = Vec::new();
+        let mut swaps = Vec::new();
+        let newest;
         {
             let mut model = self.model.write();
             let mut events = self.events.append();
+            newest = events.newest();
             let mut outboxes = self.outboxes.lock();
             for batch in batches {
                 let at = batch.payload.at;
                 for record in batch.records {
                     self.take_record(&mut model, &mut outboxes, &record);
-                    events.push(at, LoggedEvent::Record(record));
+                    events.push(at, LoggedEvent::Record(record), &model);
                 }
                 for item in batch.payload.items {
                     match item {
@@ -65,7 +70,10 @@ impl Releaser {
                             {
                                 outboxes.lose(worker);
                             }
-                            events.push(at, LoggedEvent::Notice(notice));
+                            if let Notice::PolicySwapped(slot) = notice {
+                                swaps.push((at, slot));
+                            }
+                            events.push(at, LoggedEvent::Notice(notice), &model);
                         }
                         Item::Start(start) => outboxes.start(start),
                         Item::Stop(stop) => outboxes.stop(stop),
@@ -75,6 +83,9 @@ impl Releaser {
                     }
                 }
             }
+        }
+        if !swaps.is_empty() {
+            self.events.show_policies(newest, &self.policies.note_swaps(&swaps));
         }
         self.events.wake();
         for (sender, answer) in answers {

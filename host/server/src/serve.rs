@@ -1,5 +1,6 @@
 //! Puts a host together and runs it: store, recovery, policies, driver, HTTP, what is watched.
 
+use crate::bottlenecks;
 use crate::clock::Clock;
 use crate::config::{Config, LoadError, StoreBackend};
 use crate::driver::{Driver, Started};
@@ -138,6 +139,7 @@ impl Host {
             events,
             outboxes: Arc::new(Outboxes::new(term)),
             logs: Arc::new(logs),
+            policies: desk.clone(),
         };
         let mut first = Vec::new();
         let settings = config.settings.clone();
@@ -188,6 +190,7 @@ impl Host {
         let routes = router(app.clone(), guard.listening_on(address));
         let mut tasks = vec![tokio::spawn(listen::serve(listener, routes, stopped.clone()))];
         let desk = app.policies.clone();
+        tasks.push(until_stopped(stopped.clone(), bottlenecks::watch(app.clone())));
         tasks.push(until_stopped(stopped.clone(), async move {
             let mut watch = Watch::polling(&policy_folder, poll);
             loop {

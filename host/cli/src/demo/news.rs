@@ -113,6 +113,7 @@ impl Known {
             | EventBody::Queue { .. }
             | EventBody::Measured { .. }
             | EventBody::Feedback { .. }
+            | EventBody::Alert { .. }
             | EventBody::StaleReport { .. } => None,
         }
     }

@@ -15,6 +15,9 @@ pub struct PoliciesView {
     pub available: Vec<AvailablePolicy>,
     /// The last refusals, newest first.
     pub refused: Vec<RefusedPolicy>,
+    /// What began to serve since the host was started, newest first: the last 100 swaps.
+    #[serde(default)]
+    pub history: Vec<SwapView>,
     /// The candidate that is being compiled and tried, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looking_at: Option<LookedAtPolicy>,
@@ -108,6 +111,21 @@ pub struct PolicyView {
     /// The last failure in this slot, be it of this policy or of one that served before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<FailedPolicy>,
+}
+
+/// A policy began to serve a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwapView {
+    pub slot: WireSlot,
+    pub at: Timestamp,
+    pub name: String,
+    pub version: String,
+    pub generation: u32,
+    /// As in [`PolicyView`].
+    pub digest: String,
+    pub source: String,
+    /// `configured`, `chosen` (by hand) or `fallback` (the one before failed).
+    pub cause: String,
 }
 
 /// A policy that failed in service.

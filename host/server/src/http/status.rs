@@ -4,10 +4,14 @@ use super::App;
 use super::answer::{Answered, Failure, ok};
 use super::query::{NoQuery, Query};
 use super::tasks::reasons;
+use crate::bottlenecks;
 use crate::driver::NoAnswer;
 use crate::read_model::{ReadModel, Task};
 use axum::extract::State;
-use pointsman_protocol::api::{ConfigStatus, EndReasonView, SetAsideView, StatusRow, StatusView};
+use pointsman_protocol::api::{
+    BottlenecksView, ConfigStatus, EndReasonView, Page, SetAsideView, StatusRow, StatusView,
+};
+use pointsman_protocol::events::PublicEvent;
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::timestamp::Timestamp;
 use pointsman_scheduler::TaskId;
@@ -109,6 +113,18 @@ pub async fn config(State(app): State<App>, _: NoQuery) -> Answered<serde_json::
 }
 
 /// The process lives.
+/// Where work is held up.
+pub async fn bottlenecks(State(app): State<App>, _: NoQuery) -> Answered<BottlenecksView> {
+    ok(bottlenecks::look(&app.model.read(), app.clock.now()))
+}
+
+/// What changed lately apart from tasks, newest first.
+pub async fn activity(State(app): State<App>, mut query: Query) -> Answered<Page<PublicEvent>> {
+    let limit = query.limit()?;
+    query.finish()?;
+    ok(Page { items: app.events.activity(limit), next_cursor: None })
+}
+
 pub async fn healthz() -> &'static str {
     "ok\n"
 }

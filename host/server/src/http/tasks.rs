@@ -13,6 +13,7 @@ use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::record::TaskState;
 use pointsman_scheduler::{Answer, Event, TaskId};
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use crate::policy_desk::Terms;
 use crate::read_model::TaskFilter;
@@ -27,6 +28,7 @@ pub async fn list(State(app): State<App>, mut query: Query) -> Answered<Page<Tas
         job: query.parse("job")?,
         text: query.take("text"),
     };
+    let attempts: Option<Attempts> = query.parse("attempts")?;
     query.finish()?;
     let (ids, pending, next) = {
         let model = app.model.read();
@@ -39,8 +41,31 @@ pub async fn list(State(app): State<App>, mut query: Query) -> Answered<Page<Tas
     let reasons = reasons(&app, pending).await;
     let model = app.model.read();
     let next_cursor = next.map(|id| id.to_string());
-    let items = ids.iter().filter_map(|id| model.task_row(*id, reasons.get(id))).collect();
+    let row = |id: &TaskId| match attempts.unwrap_or(Attempts::Last) {
+        Attempts::Last => model.task_row(*id, reasons.get(id)),
+        Attempts::All => model.task_row_with_attempts(*id, reasons.get(id)),
+    };
+    let items = ids.iter().filter_map(row).collect();
     ok(Page { items, next_cursor })
+}
+
+/// Which attempts a row brings.
+#[derive(Debug, Clone, Copy)]
+enum Attempts {
+    Last,
+    All,
+}
+
+impl FromStr for Attempts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Attempts, String> {
+        match text {
+            "last" => Ok(Attempts::Last),
+            "all" => Ok(Attempts::All),
+            _ => Err(format!("{text:?} is neither \"last\" nor \"all\"")),
+        }
+    }
 }
 
 /// Reasons of waiting tasks, asked of the driver once; without it lists go on without reasons.
