@@ -1,0 +1,105 @@
+// A small chart of what came in while the page is open.
+
+import uPlot from "uplot";
+import { useEffect, useRef } from "preact/hooks";
+import type { Ring } from "../core/ring";
+import { colour, themeTick } from "../theme";
+
+export interface Line {
+  /** Fixed words of this program. */
+  label: string;
+  /** A custom property, like `--line-1`. */
+  colour: string;
+  /** Index in the ring. */
+  series: number;
+  dash?: number[];
+}
+
+interface ChartProps {
+  ring: Ring;
+  lines: readonly Line[];
+  height: number;
+  /** Fixed bounds of the vertical axis; otherwise as the values are, from 0. */
+  max?: number;
+  format: (value: number) => string;
+  /** Counted up when the ring has news. */
+  tick: number;
+  label: string;
+}
+
+export function Chart({ ring, lines, height, max, format, tick, label }: ChartProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | undefined>(undefined);
+  const theme = themeTick.value;
+
+  useEffect(() => {
+    const element = box.current;
+    if (element === null) return;
+    const made = new uPlot(options(element.clientWidth, height, lines, max, format), rows(ring, lines), element);
+    plot.current = made;
+    const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height }));
+    observer.observe(element);
+    return () => {
+      observer.disconnect();
+      made.destroy();
+    };
+  }, [ring, height, max, theme]);
+
+  useEffect(() => {
+    plot.current?.setData(rows(ring, lines));
+  }, [tick]);
+
+  return (
+    <figure class="chart" aria-label={`${label}: ${lines.map((line) => lastOf(ring, line, format)).join(", ")}`}>
+      <figcaption>
+        {lines.map((line) => (
+          <span key={line.label}>
+            <svg class="key" viewBox="0 0 18 6" aria-hidden="true">
+              <path d="M1 3h16" style={{ stroke: `var(${line.colour})`, strokeDasharray: line.dash?.join(" ") }} />
+            </svg>
+            {lastOf(ring, line, format)}
+          </span>
+        ))}
+      </figcaption>
+      <div ref={box} class="chart-box" style={{ height: `${height}px` }} aria-hidden="true" />
+    </figure>
+  );
+}
+
+function lastOf(ring: Ring, line: Line, format: (value: number) => string): string {
+  const last = ring.values[line.series].at(-1);
+  return `${line.label} ${last === undefined || last === null ? "–" : format(last)}`;
+}
+
+function rows(ring: Ring, lines: readonly Line[]): uPlot.AlignedData {
+  return [ring.times, ...lines.map((line) => ring.values[line.series])] as uPlot.AlignedData;
+}
+
+function options(
+  width: number, height: number, lines: readonly Line[], max: number | undefined, format: (value: number) => string,
+): uPlot.Options {
+  const axis = {
+    stroke: colour("--muted"),
+    grid: { stroke: colour("--line"), width: 1 },
+    ticks: { show: false },
+    font: "11px system-ui, sans-serif",
+  };
+  return {
+    width: Math.max(width, 50),
+    height,
+    padding: [6, 4, 0, 0],
+    legend: { show: false },
+    cursor: { show: false },
+    scales: { y: { range: (_, __, high) => [0, max ?? Math.max(high, 1e-6) * 1.1] } },
+    axes: [
+      { ...axis, size: 20, space: 70, values: "{HH}:{mm}:{ss}" as unknown as uPlot.Axis.Values },
+      { ...axis, size: 52, space: 26, values: (_, splits) => splits.map(format) },
+    ],
+    series: [
+      {},
+      ...lines.map((line) => ({
+        label: line.label, stroke: colour(line.colour), width: 1.5, dash: line.dash, points: { show: false },
+      })),
+    ],
+  };
+}

@@ -1,0 +1,54 @@
+// What is said where there is nothing to show yet, or something went wrong.
+
+import type { ComponentChildren } from "preact";
+
+export function Waiting({ what }: { what: string }) {
+  return <p class="note" role="status">Loading {what}…</p>;
+}
+
+export function Failed({ what, why, onRetry }: { what: string; why: string; onRetry?: () => void }) {
+  return (
+    <p class="note is-bad" role="alert">
+      {what}: {why}{" "}
+      {onRetry && <button type="button" onClick={onRetry}>Try again</button>}
+    </p>
+  );
+}
+
+export function Empty({ children }: { children: ComponentChildren }) {
+  return <div class="note is-empty">{children}</div>;
+}
+
+interface SectionProps {
+  title: string;
+  aside?: ComponentChildren;
+  children: ComponentChildren;
+  testid?: string;
+}
+
+export function Section({ title, aside, children, testid }: SectionProps) {
+  return (
+    <section class="section" data-testid={testid} aria-label={title}>
+      <header class="section-head">
+        <h2>{title}</h2>
+        {aside}
+      </header>
+      {children}
+    </section>
+  );
+}
+
+/** Pairs of a name and what is known of it; unknown ones are left out. */
+export function Facts({ rows }: { rows: [string, ComponentChildren][] }) {
+  const known = rows.filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return (
+    <dl class="facts">
+      {known.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

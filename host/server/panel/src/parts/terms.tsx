@@ -1,0 +1,34 @@
+// What a score is made of, part by part.
+
+import { decimal } from "../core/format";
+import type { Terms } from "../core/wire";
+
+export function TermList({ terms }: { terms: Terms | undefined }) {
+  if (terms === undefined || terms.length === 0) return null;
+  const largest = Math.max(...terms.map(([, value]) => Math.abs(value)), 1e-9);
+  return (
+    <ul class="terms">
+      {terms.map(([name, value], index) => (
+        <li key={index}>
+          <span class="term-name">{name}</span>
+          <span class="term-bar" aria-hidden="true">
+            <span
+              class={value < 0 ? "is-negative" : ""}
+              style={{ width: `${(Math.abs(value) / largest) * 100}%` }}
+            />
+          </span>
+          <span class="num">{decimal(value)}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** Which loading of which policy: generation and the begin of its digest. */
+export function Generation({ generation, digest }: { generation: number; digest: string }) {
+  return (
+    <span class="stamp" title={`generation ${generation}, digest ${digest}`}>
+      #{generation} <code>{digest.slice(0, 12)}</code>
+    </span>
+  );
+}

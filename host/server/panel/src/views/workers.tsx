@@ -1,0 +1,200 @@
+// The workers: what they have, how they do, how the scoring policy sees them; and the queues.
+
+import { useEffect, useState } from "preact/hooks";
+import { get, send } from "../api";
+import { bytes, cores, count, decimal, duration, percent, span } from "../core/format";
+import { link } from "../core/route";
+import { idNumber } from "../core/sorted";
+import type { Amounts, Scores, Worker } from "../core/wire";
+import { announce, epoch, linkState, secondTick, store, workersTick } from "../live";
+import { Action } from "../parts/action";
+import { useAsked } from "../parts/asked";
+import { Chart, type Line } from "../parts/chart";
+import { Meter, StateMark } from "../parts/marks";
+import { Empty, Facts } from "../parts/notes";
+import { usePaced } from "../parts/paced";
+import { TermList } from "../parts/terms";
+import { Until } from "../parts/times";
+import { Queues } from "./queues";
+
+/** So many are shown with their charts from the start. */
+const OPEN_MAX = 6;
+const REFRESH_MS = 3000;
+const SCORES_MS = 5000;
+const SILENT_MS = 5000;
+
+const SHARES: Line[] = [
+  { label: "cpu", colour: "--line-1", series: 0 },
+  { label: "memory", colour: "--line-2", series: 1, dash: [6, 3] },
+  { label: "disk", colour: "--line-3", series: 2, dash: [2, 2] },
+];
+const ROUND_TRIP: Line[] = [{ label: "round trip", colour: "--line-1", series: 3 }];
+
+export function WorkersView({ query }: { query: URLSearchParams }) {
+  usePaced([workersTick], 250);
+  useFreshWorkers();
+  const scores = useAsked<Scores>("/v1/scores", { gap: 1000, every: SCORES_MS });
+  const workers = [...store.workers.values()].sort((a, b) => idNumber(a.id) - idNumber(b.id));
+  const asked = query.get("worker") ?? "";
+  const byWorker = new Map(scores.value?.workers.map((it) => [it.worker, it]));
+  return (
+    <div class="view" data-testid="view-workers">
+      <h1>Workers</h1>
+      {workers.length === 0 && (
+        <Empty>
+          <p>No workers yet. Start one on this machine or another:</p>
+          <pre>pointsman worker --host {location.origin}</pre>
+        </Empty>
+      )}
+      {scores.value && (
+        <p class="faint">
+          Scores by {scores.value.policy.name} {scores.value.policy.version} #{scores.value.policy.generation}, for a task with the default request
+        </p>
+      )}
+      <div class="workers">
+        {workers.map((worker) => (
+          <WorkerCard
+            key={worker.id} worker={worker} score={byWorker.get(worker.id)} isBanded={scores.value?.banded ?? false}
+            isAsked={worker.id === asked} isOpenFirst={workers.length <= OPEN_MAX}
+          />
+        ))}
+      </div>
+      <Queues />
+    </div>
+  );
+}
+
+/** What is free and how many tasks run is summed up from tasks: the host is asked for it. */
+function useFreshWorkers(): void {
+  const current = epoch.value;
+  useEffect(() => {
+    const ask = async () => {
+      if (linkState.value.state !== "live" || document.hidden) return;
+      announce(store.refreshWorkers(await get<Worker[]>("/v1/workers"), Date.now()));
+    };
+    const askQuietly = () => void ask().catch(() => undefined);
+    askQuietly();
+    const timer = setInterval(askQuietly, REFRESH_MS);
+    return () => clearInterval(timer);
+  }, [current]);
+}
+
+interface CardProps {
+  worker: Worker;
+  score?: Scores["workers"][number];
+  isBanded: boolean;
+  isAsked: boolean;
+  isOpenFirst: boolean;
+}
+
+function WorkerCard({ worker, score, isBanded, isAsked, isOpenFirst }: CardProps) {
+  const [isOpen, setIsOpen] = useState(isOpenFirst || isAsked);
+  const path = `/v1/workers/${encodeURIComponent(worker.id)}`;
+  const isOut = worker.drained === true || worker.state === "draining";
+  useEffect(() => {
+    if (isAsked) document.getElementById(`worker-${worker.id}`)?.scrollIntoView({ block: "start" });
+  }, [isAsked]);
+  return (
+    <section class={isAsked ? "worker is-asked" : "worker"} id={`worker-${worker.id}`} data-testid="worker-row" data-worker={worker.id} aria-label={`Worker ${worker.name}`}>
+      <header class="worker-head">
+        <button type="button" class="fold" aria-expanded={isOpen} aria-label={`${isOpen ? "Less" : "More"} of ${worker.name}`} onClick={() => setIsOpen(!isOpen)}>
+          {isOpen ? "▾" : "▸"}
+        </button>
+        <h2 title={worker.name}>{worker.name}</h2>
+        <span class="faint num">{worker.id}</span>
+        <StateMark state={worker.state} />
+        {isOut && worker.state !== "draining" && <span class="tag">drained</span>}
+        {worker.quarantined_until && <span class="tag is-warn">quarantined, ends <Until at={worker.quarantined_until} /></span>}
+        {score && <ScoreTag score={score} isBanded={isBanded} />}
+        <a href={link("tasks", undefined, new URLSearchParams({ worker: worker.id, state: "ASSIGNED,RUNNING" }))}>{count(worker.running)} running</a>
+        <Heartbeat worker={worker} />
+        {isOut
+          ? <Action label="Resume" describedAs={`Resume ${worker.name}`} onDo={() => send("POST", `${path}/resume`)} />
+          : <Action label="Drain" describedAs={`Drain ${worker.name}`} question="Give it no new work? What runs there goes on." onDo={() => send("POST", `${path}/drain`)} />}
+      </header>
+      {isOpen && <WorkerBody worker={worker} score={score} />}
+    </section>
+  );
+}
+
+function ScoreTag({ score, isBanded }: { score: Scores["workers"][number]; isBanded: boolean }) {
+  return (
+    <span class="score">
+      <span class="faint">score</span> <b class="num">{decimal(score.score)}</b>
+      <Meter part={score.score} label={`score ${decimal(score.score)}`} />
+      {isBanded && score.band && <span class={score.band === "restricted" ? "tag is-warn" : "tag"}>{score.band}</span>}
+    </span>
+  );
+}
+
+/** Ticks; the colour warns before the host does, and the words say the same. */
+function Heartbeat({ worker }: { worker: Worker }) {
+  void secondTick.value;
+  const heard = store.heard.get(worker.id);
+  if (heard === undefined) return <span class="faint">not heard of since the host started</span>;
+  const silent = Date.now() - heard;
+  const isSilent = silent > SILENT_MS;
+  const words = silent < 1500 ? "heard just now" : `heard ${span(silent)} ago`;
+  return <span class={isSilent ? "heartbeat warn" : "heartbeat faint"}>{isSilent ? "! " : ""}{words}</span>;
+}
+
+function WorkerBody({ worker, score }: { worker: Worker; score?: Scores["workers"][number] }) {
+  const ring = store.measured.get(worker.id);
+  const tick = workersTick.value;
+  return (
+    <div class="worker-body">
+      <div class="worker-amounts">
+        <Share name="cpu" free={worker.free?.cpu} capacity={worker.capacity.cpu} format={cores} />
+        <Share name="memory" free={worker.free?.memory} capacity={worker.capacity.memory} format={bytes} />
+        {worker.capacity.gpu > 0 && <Share name="gpu" free={worker.free?.gpu} capacity={worker.capacity.gpu} format={cores} />}
+        <Facts
+          rows={[
+            ["Limits", worker.limits],
+            ["Life", worker.incarnation > 1 && `the ${worker.incarnation}. of this worker`],
+            ["Connections", worker.measurements.connections],
+            ["Labels", worker.labels && Object.keys(worker.labels).length > 0 &&
+              <span class="list">{Object.entries(worker.labels).map(([name, value]) => <code key={name}>{name}={value}</code>)}</span>],
+            ["Obstacle", score?.obstacle],
+          ]}
+        />
+        {score?.terms && <div class="worker-terms"><span class="faint">The score is made of</span><TermList terms={score.terms} /></div>}
+      </div>
+      <div class="charts">
+        {ring === undefined
+          ? <Measured worker={worker} />
+          : (
+            <>
+              <Chart ring={ring} lines={SHARES} height={96} max={1} format={percent} tick={tick} label="Use" />
+              <Chart ring={ring} lines={ROUND_TRIP} height={96} format={(it) => duration(it)} tick={tick} label="Round trip" />
+            </>
+          )}
+      </div>
+    </div>
+  );
+}
+
+/** Before anything came in by events: the last numbers alone. */
+function Measured({ worker }: { worker: Worker }) {
+  const it = worker.measurements;
+  return (
+    <p class="faint">
+      cpu {percent(it.cpu_used)}, memory {percent(it.memory_used)}, disk {percent(it.iops_used)}, round trip {duration(it.rtt_ms)};
+      charts begin with the next measurement.
+    </p>
+  );
+}
+
+interface ShareProps { name: keyof Amounts; free: number | undefined; capacity: number; format: (value: number) => string }
+
+function Share({ name, free, capacity, format }: ShareProps) {
+  const used = free === undefined ? undefined : Math.max(0, capacity - free);
+  const text = used === undefined ? `${format(capacity)}` : `${format(used)} of ${format(capacity)} given away`;
+  return (
+    <div class="share">
+      <span class="share-name">{name}</span>
+      <Meter part={used === undefined || capacity === 0 ? 0 : used / capacity} label={`${name}: ${text}`} />
+      <span class="num">{text}</span>
+    </div>
+  );
+}
+
