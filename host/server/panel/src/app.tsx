@@ -99,13 +99,13 @@ function Totals() {
     ["waiting", count(counts.pending)],
     ["failed", count(counts.failed)],
     ["workers live", `${count(nLive)}/${count(workers.length)}`],
-    ["term", count(store.term)],
   ];
   return (
     <span class="totals">
       {rows.map(([name, value]) => (
         <span key={name}><b class="num">{value}</b> {name}</span>
       ))}
+      <span>term <b class="num">{count(store.term)}</b></span>
     </span>
   );
 }

@@ -22,7 +22,8 @@ function two(large: number, largeUnit: string, small: number, smallUnit: string)
 
 /** Whole seconds and up, for what ticks. */
 export function span(ms: number): string {
-  return duration(Math.max(0, Math.floor(ms / 1000) * 1000));
+  const s = Math.max(0, Math.floor(ms / 1000));
+  return s < 60 ? `${s} s` : duration(s * 1000);
 }
 
 export function micros(us: number | undefined): string {

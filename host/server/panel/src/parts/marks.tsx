@@ -54,7 +54,7 @@ export function Meter({ part, label }: { part: number; label: string }) {
   const share = Math.max(0, Math.min(1, part));
   return (
     <span class="meter" role="img" aria-label={label} title={label}>
-      <span class={share >= 0.9 ? "meter-fill is-high" : "meter-fill"} style={{ width: `${share * 100}%` }} />
+      <span class="meter-fill" style={{ width: `${share * 100}%` }} />
     </span>
   );
 }

@@ -40,7 +40,7 @@ export function Section({ title, aside, children, testid }: SectionProps) {
 
 /** Pairs of a name and what is known of it; unknown ones are left out. */
 export function Facts({ rows }: { rows: [string, ComponentChildren][] }) {
-  const known = rows.filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const known = rows.filter(([, value]) => value !== undefined && value !== null && value !== false && value !== "");
   return (
     <dl class="facts">
       {known.map(([name, value]) => (

@@ -23,9 +23,14 @@ const LABEL_SCALE = 0.42;
 const SCALE_MIN = 0.03;
 const SCALE_MAX = 2;
 
-interface GraphProps { tasks: ReadonlyMap<string, Task>; tick: number; path?: CriticalPath }
+interface GraphProps {
+  tasks: ReadonlyMap<string, Task>;
+  /** Another number whenever the tasks changed: they are changed in place. */
+  tick: number;
+  path?: CriticalPath;
+}
 
-export function JobGraph({ tasks, path }: GraphProps) {
+export function JobGraph({ tasks, tick, path }: GraphProps) {
   const shape = useShape(tasks);
   const onPath = useMemo(() => pathOf(path), [path]);
   if (tasks.size === 0) return null;
@@ -33,7 +38,7 @@ export function JobGraph({ tasks, path }: GraphProps) {
   if (nEdges === 0) {
     return <Section title="Graph"><p class="faint">{plural(tasks.size, "task", "tasks")}, none of which depends on another.</p></Section>;
   }
-  return <Drawing shape={shape} tasks={tasks} onPath={onPath} />;
+  return <Drawing shape={shape} tasks={tasks} tick={tick} onPath={onPath} />;
 }
 
 interface Shape { key: string; nodes: Node[]; labels: Map<string, string>; nHidden: number }
@@ -62,7 +67,7 @@ function pathOf(path: CriticalPath | undefined): OnPath {
   return { ids: new Set(ids), steps: new Set(ids.slice(1).map((id, i) => `${ids[i]} ${id}`)) };
 }
 
-interface DrawingProps { shape: Shape; tasks: ReadonlyMap<string, Task>; onPath: OnPath }
+interface DrawingProps { shape: Shape; tasks: ReadonlyMap<string, Task>; tick: number; onPath: OnPath }
 
 function Drawing({ shape, tasks, onPath }: DrawingProps) {
   const isLayered = shape.nodes.length <= LAYERED_MAX;

@@ -1,7 +1,7 @@
 // One job: its graph, when which attempt ran where, the critical path with the slack of each task.
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { get, send } from "../api";
+import { RequestFailed, get, send } from "../api";
 import { FilteredTasks, NO_FILTER, writeFilter } from "../core/filter";
 import { count, duration, plural } from "../core/format";
 import { JobTasks } from "../core/job_tasks";
@@ -80,7 +80,7 @@ function Head({ job, path }: { job: Job; path?: CriticalPath }) {
       </header>
       <Facts
         rows={[
-          ["Tasks", <CountsBar counts={isExact ? counts : job.counts} />],
+          ["Tasks", <CountsBar counts={{ ...(isExact ? counts : job.counts) }} />],
           ["Submitted", <Time at={job.submitted} />],
           [job.ended ? "Took" : "Open for", <Took from={job.submitted} to={job.ended} />],
           ["Ended", job.ended && <Time at={job.ended} />],
@@ -115,7 +115,7 @@ function Drawn({ id, tasks, path }: { id: string; tasks: JobTasksState; path?: C
 /** The job's rows among those of the page, in the same table as everywhere. */
 function JobTable({ id }: { id: string }) {
   const list = useMemo(() => new FilteredTasks({ ...NO_FILTER, job: id }, store.tasks), [id, epoch.value]);
-  const [, setTick] = useState(0);
+  const [tick, setTick] = useState(0);
   useLayoutEffect(
     () => followChanges((changes) => {
       if (changes.tasks.size === 0) return;
@@ -131,7 +131,7 @@ function JobTable({ id }: { id: string }) {
       title={`Tasks (${count(list.ids.length)})`}
       aside={<a href={link("tasks", undefined, query)}>filter them</a>}
     >
-      {list.ids.length === 0 ? <p class="faint">None of its tasks is among those kept here.</p> : <TaskTable ids={list.ids} isInPage />}
+      {list.ids.length === 0 ? <p class="faint">None of its tasks is among those kept here.</p> : <TaskTable ids={list.ids} tick={tick} isInPage />}
     </Section>
   );
 }
@@ -177,12 +177,20 @@ async function fetchAll(id: string, known: JobTasks, signal: AbortSignal): Promi
   let cursor = "";
   do {
     const from = cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-    const page = await get<Page<Task>>(
-      `/v1/tasks?job=${encodeURIComponent(id)}&attempts=all&limit=1000${from}`, signal,
-    );
+    const page = await fetchPage(`/v1/tasks?job=${encodeURIComponent(id)}&limit=1000${from}`, signal);
     known.addAsked(page.items);
     cursor = page.next_cursor ?? "";
   } while (cursor !== "");
+}
+
+/** A host that does not know `attempts` shows the last attempt of each task. */
+async function fetchPage(path: string, signal: AbortSignal): Promise<Page<Task>> {
+  try {
+    return await get<Page<Task>>(`${path}&attempts=all`, signal);
+  } catch (error) {
+    if (error instanceof RequestFailed && error.status === 400) return get<Page<Task>>(path, signal);
+    throw error;
+  }
 }
 
 function useJobNews(id: string, onNews: () => void): void {

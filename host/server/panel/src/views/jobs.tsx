@@ -10,15 +10,16 @@ import { TASK_STATES, type Counts, type Job } from "../core/wire";
 import { announce, epoch, jobsTick, linkState, store, tasksTick } from "../live";
 import { StateMark, word } from "../parts/marks";
 import { Empty } from "../parts/notes";
+import { usePaced } from "../parts/paced";
 import { Time, Took } from "../parts/times";
 
 /** More would be a long page; older jobs are reached by their tasks. */
 const SHOWN_MAX = 300;
 const REFRESH_MS = 5_000;
+const REDRAW_MS = 200;
 
 export function JobsView() {
-  void jobsTick.value;
-  void tasksTick.value;
+  usePaced([jobsTick, tasksTick], REDRAW_MS);
   const jobs = [...store.jobs.values()].sort((a, b) => idNumber(b.id) - idNumber(a.id));
   useFreshCounts(jobs);
   if (jobs.length === 0) {
@@ -40,7 +41,7 @@ export function JobsView() {
           <tr><th>State</th><th>Id</th><th>Name</th><th>Tasks</th><th>Progress</th><th>Submitted</th><th>Took</th></tr>
         </thead>
         <tbody>
-          {jobs.slice(0, SHOWN_MAX).map((job) => <JobRow key={job.id} job={job} />)}
+          {jobs.slice(0, SHOWN_MAX).map((job) => <JobRow key={job.id} job={job} counts={{ ...store.jobCounts(job).counts }} />)}
         </tbody>
       </table>
       {jobs.length > SHOWN_MAX && <p class="faint">The newest {count(SHOWN_MAX)} of {count(jobs.length)} jobs.</p>}
@@ -48,8 +49,7 @@ export function JobsView() {
   );
 }
 
-function JobRow({ job }: { job: Job }) {
-  const { counts } = store.jobCounts(job);
+function JobRow({ job, counts }: { job: Job; counts: Counts }) {
   const isIdle = counts.pending + counts.assigned + counts.running === 0;
   return (
     <tr data-testid="job-row">

@@ -15,7 +15,13 @@ const CARD_PX = 62;
 const REASONS_MS = 4_000;
 const COLUMNS = ["State", "Id", "Name", "Queue", "Worker", "Submitted", "Took", "Note"];
 
-interface TableProps { ids: SortedIds; onSeen?: (rows: readonly Task[]) => void; isInPage?: boolean }
+interface TableProps {
+  ids: SortedIds;
+  /** Another number whenever the ids or their rows changed: both are changed in place. */
+  tick: number;
+  onSeen?: (rows: readonly Task[]) => void;
+  isInPage?: boolean;
+}
 
 export function TaskTable({ ids, onSeen, isInPage }: TableProps) {
   const box = useRef<HTMLDivElement>(null);
@@ -137,7 +143,7 @@ const Row = memo(function Row({ task, index, rowPx, isActive, onFocus }: RowProp
       <span role="gridcell" class="col-state"><StateMark state={task.state} /></span>
       <span role="gridcell" class="col-id num">{task.id}</span>
       <span role="gridcell" class="col-name" title={task.name}>
-        <a href={taskLink(task.id)} tabIndex={-1}>{task.name}</a>
+        <a href={taskLink(task.id)} tabIndex={-1}><EndsKept text={task.name} /></a>
       </span>
       <span role="gridcell" class="col-queue" title={task.queue}>{task.queue}</span>
       <span role="gridcell" class="col-worker" title={worker}>{worker ?? ""}</span>
@@ -147,6 +153,20 @@ const Row = memo(function Row({ task, index, rowPx, isActive, onFocus }: RowProp
     </div>
   );
 });
+
+/** Names of one family differ at the end, so that is what stays where room is short. */
+const TAIL_CHARS = 16;
+
+function EndsKept({ text }: { text: string }) {
+  const chars = [...text];
+  if (chars.length <= TAIL_CHARS) return <span class="whole">{text}</span>;
+  return (
+    <>
+      <span class="begin">{chars.slice(0, -TAIL_CHARS).join("")}</span>
+      <span class="end">{chars.slice(-TAIL_CHARS).join("")}</span>
+    </>
+  );
+}
 
 function Note({ task }: { task: Task }) {
   if (task.state === "RUNNING" && task.feedback?.progress !== undefined) {

@@ -18,7 +18,7 @@ export function TasksView({ query }: { query: URLSearchParams }) {
   const filter = readFilter(query);
   const address = writeFilter(filter).toString();
   const list = useMemo(() => new FilteredTasks(filter, store.tasks), [address, epoch.value]);
-  const [, setTick] = useState(0);
+  const [tick, setTick] = useState(0);
   useLayoutEffect(
     () => followChanges((changes) => {
       if (changes.tasks.size === 0) return;
@@ -37,7 +37,7 @@ export function TasksView({ query }: { query: URLSearchParams }) {
       <FilterBar filter={filter} onChange={change} nShown={list.ids.length} />
       {list.ids.length === 0
         ? <NoTasks filter={filter} onClear={() => replaceHash(link("tasks"))} />
-        : <TaskTable ids={list.ids} onSeen={askReasons} />}
+        : <TaskTable ids={list.ids} tick={tick} onSeen={askReasons} />}
     </div>
   );
 }

@@ -188,7 +188,7 @@ interface ShareProps { name: keyof Amounts; free: number | undefined; capacity: 
 
 function Share({ name, free, capacity, format }: ShareProps) {
   const used = free === undefined ? undefined : Math.max(0, capacity - free);
-  const text = used === undefined ? `${format(capacity)}` : `${format(used)} of ${format(capacity)} given away`;
+  const text = used === undefined ? `${format(capacity)}` : `${format(used)} of ${format(capacity)} taken`;
   return (
     <div class="share">
       <span class="share-name">{name}</span>
