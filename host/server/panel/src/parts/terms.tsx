@@ -1,7 +1,8 @@
 // What a score is made of, part by part.
 
 import { decimal } from "../core/format";
-import type { Terms } from "../core/wire";
+import type { Stamp, Terms } from "../core/wire";
+import { store } from "../live";
 
 export function TermList({ terms }: { terms: Terms | undefined }) {
   if (terms === undefined || terms.length === 0) return null;
@@ -24,11 +25,18 @@ export function TermList({ terms }: { terms: Terms | undefined }) {
   );
 }
 
-/** Which loading of which policy: generation and the begin of its digest. */
-export function Generation({ generation, digest }: { generation: number; digest: string }) {
+/** Which loading of a policy: generation and the begin of its digest. */
+export function Generation({ generation, digest }: Stamp) {
   return (
     <span class="stamp" title={`generation ${generation}, digest ${digest}`}>
       #{generation} <code>{digest.slice(0, 12)}</code>
     </span>
   );
+}
+
+/** With the policy's name, which is known of those that serve. */
+export function DecidedBy({ stamp }: { stamp: Stamp }) {
+  const { generation, digest } = stamp;
+  const serving = store.policies.slots.find((it) => it.generation === generation && it.digest.startsWith(digest));
+  return <span>{serving?.name} <Generation {...stamp} /></span>;
 }

@@ -7,7 +7,7 @@ import type { Asked } from "../parts/asked";
 import { TaskLink, WorkerLink } from "../parts/links";
 import { Meter } from "../parts/marks";
 import { Facts, Failed, Section, Waiting } from "../parts/notes";
-import { Generation, TermList } from "../parts/terms";
+import { DecidedBy, TermList } from "../parts/terms";
 import { Time } from "../parts/times";
 
 export function Explain({ task, explained }: { task: Task; explained: Asked<Explanation> }) {
@@ -49,8 +49,8 @@ function WhyItWaits({ it }: { it: Explanation }) {
           ["Waits for", it.waits_for && it.waits_for.length > 0 && (
             <span class="list">{it.waits_for.map((id) => <TaskLink key={id} id={id} />)}</span>
           )],
-          ["Queue policy", <Generation {...it.queue_policy} />],
-          ["Scoring policy", <Generation {...it.scoring_policy} />],
+          ["Queue policy", <DecidedBy stamp={it.queue_policy} />],
+          ["Scoring policy", <DecidedBy stamp={it.scoring_policy} />],
         ]}
       />
       {it.workers.length > 0 && <Verdicts verdicts={it.workers} missing={it.terms_missing} />}
@@ -61,17 +61,18 @@ function WhyItWaits({ it }: { it: Explanation }) {
 /** Workers that fit first, the best on top. */
 function Verdicts({ verdicts, missing }: { verdicts: Verdict[]; missing?: string }) {
   const ordered = [...verdicts].sort((a, b) => (b.score ?? -1) - (a.score ?? -1));
+  const hasTerms = verdicts.some((it) => it.terms !== undefined && it.terms.length > 0);
   return (
     <>
       <table class="plain verdicts">
-        <thead><tr><th>Worker</th><th class="right">Score</th><th>Verdict</th><th>Made of</th></tr></thead>
+        <thead><tr><th>Worker</th><th class="right">Score</th><th>Verdict</th>{hasTerms && <th>Made of</th>}</tr></thead>
         <tbody>
           {ordered.map((it) => (
             <tr key={it.worker}>
               <td><WorkerLink id={it.worker} name={it.worker_name} /></td>
               <td class="num right">{it.score === undefined ? "–" : decimal(it.score)}</td>
               <td><span class={it.verdict === "fits" ? "good" : "muted"}>{it.verdict === "fits" ? "✓ " : "✕ "}{it.text}</span></td>
-              <td><TermList terms={it.terms} /></td>
+              {hasTerms && <td><TermList terms={it.terms} /></td>}
             </tr>
           ))}
         </tbody>
@@ -101,8 +102,8 @@ function WhyThere({ placed, wasBefore }: { placed: Placed; wasBefore: boolean })
           ["Attempt", placed.attempt],
           ["Placed", <Time at={placed.at} />],
           ["Ahead of the second by", second && decimal(placed.score - second.score)],
-          ["Scoring policy", <Generation {...placed.scoring_policy} />],
-          ["Queue policy", <Generation {...placed.queue_policy} />],
+          ["Scoring policy", <DecidedBy stamp={placed.scoring_policy} />],
+          ["Queue policy", <DecidedBy stamp={placed.queue_policy} />],
         ]}
       />
     </div>

@@ -11,7 +11,7 @@ import { useAsked } from "../parts/asked";
 import { JobLink, TaskLink, WorkerLink } from "../parts/links";
 import { StateMark } from "../parts/marks";
 import { Empty, Facts, Failed, Section, Waiting } from "../parts/notes";
-import { Generation } from "../parts/terms";
+import { DecidedBy } from "../parts/terms";
 import { Time, Took, Until } from "../parts/times";
 import { Explain } from "./explain";
 import { FeedbackCharts } from "./feedback";
@@ -164,13 +164,13 @@ function AttemptRow({ attempt }: { attempt: Attempt }) {
       <td class="num right">{waited ?? "–"}</td>
       <td class="num right"><Took from={attempt.started} to={attempt.ended} /></td>
       <td class="num right" title={second && `second: ${second.worker} with ${decimal(second.score)}`}>{decimal(score)}</td>
-      <td><span class="faint">scoring</span> <Generation {...scoring} /> <span class="faint">queue</span> <Generation {...queue} /></td>
+      <td><span class="faint">scoring</span> <DecidedBy stamp={scoring} /> <span class="faint">queue</span> <DecidedBy stamp={queue} /></td>
     </tr>
   );
 }
 
 function Specification({ task }: { task: Task }) {
-  const [isOpen, setIsOpen] = useState(false);
+  const [isOpen, setIsOpen] = useState(true);
   const pairs = (of: Record<string, string> | undefined) =>
     Object.entries(of ?? {}).map(([name, value]) => <div key={name}><code>{name}={value}</code></div>);
   return (

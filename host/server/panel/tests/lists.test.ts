@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { NO_FILTER, matcher, readFilter, writeFilter } from "../src/core/filter";
+import { line, mergeNews } from "../src/core/news";
+import { POINTS_MAX, Ring } from "../src/core/ring";
+import { link, readRoute, taskLink } from "../src/core/route";
+import { SortedIds } from "../src/core/sorted";
+import { attempt, event, task } from "./made";
+
+test("ids stay sorted, in small changes and large ones", () => {
+  const sorted = new SortedIds();
+  sorted.change([5, 1, 3, 3], []);
+  assert.deepEqual([0, 1, 2].map((i) => sorted.fromTop(i)), [5, 3, 1]);
+  sorted.change(Array.from({ length: 100 }, (_, i) => i + 1), []);
+  assert.equal(sorted.length, 100);
+  sorted.change([], Array.from({ length: 90 }, (_, i) => i + 1));
+  assert.equal(sorted.fromTop(9), 91);
+  sorted.change([], [91, 7]);
+  assert.equal(sorted.length, 9);
+  assert.ok(sorted.has(95));
+  assert.ok(!sorted.has(91));
+  assert.equal(sorted.nAbove(95), 5);
+});
+
+test("a filter goes through the address and back", () => {
+  const filter = { ...NO_FILTER, states: ["FAILED", "RUNNING"] as const, queue: "a&b=c", text: "ü #1" };
+  const query = new URLSearchParams(writeFilter({ ...filter, states: [...filter.states] }).toString());
+  const read = readFilter(query);
+  assert.equal(read.queue, "a&b=c");
+  assert.equal(read.text, "ü #1");
+  assert.deepEqual(read.states, ["RUNNING", "FAILED"]);
+  assert.deepEqual(readFilter(new URLSearchParams("state=nonsense")).states, []);
+});
+
+test("filters", () => {
+  const row = task(12, "RUNNING", { name: "Train-Model", worker: "w3" });
+  const check = (part: Partial<typeof NO_FILTER>, expected: boolean) =>
+    assert.equal(matcher({ ...NO_FILTER, ...part })(row), expected, JSON.stringify(part));
+  check({}, true);
+  check({ text: "train" }, true);
+  check({ text: "t12" }, true);
+  check({ text: "t1" }, false);
+  check({ job: "1" }, true);
+  check({ job: "j2" }, false);
+  check({ worker: "w3" }, true);
+  check({ states: ["FAILED"] }, false);
+  const ended = task(13, "SUCCEEDED", { attempts: [attempt(1, { worker: "w7" })] });
+  assert.ok(matcher({ ...NO_FILTER, worker: "w7" })(ended));
+});
+
+test("addresses name ids with or without their letter, and nothing breaks out of them", () => {
+  assert.deepEqual([readRoute("#/tasks/5").view, readRoute("#/tasks/5").id], ["tasks", "t5"]);
+  assert.equal(readRoute("#/jobs/j1").id, "j1");
+  assert.equal(readRoute("").view, "tasks");
+  assert.equal(readRoute("#/nonsense").view, "tasks");
+  assert.equal(readRoute("#/tasks?state=FAILED").query.get("state"), "FAILED");
+  assert.equal(readRoute("#/tasks/%E0%A4%A").id, "%E0%A4%A");
+  assert.equal(taskLink('"><script>'), "#/tasks/%22%3E%3Cscript%3E");
+  assert.equal(readRoute(taskLink("a/b?c#d")).id, "a/b?c#d");
+  assert.equal(link("workers"), "#/workers");
+});
+
+test("rings hold so many points, in the order of time", () => {
+  const ring = new Ring(2);
+  for (let i = 0; i < POINTS_MAX + 50; i++) ring.push(i * 1000, [i, undefined]);
+  ring.push(5, [0, 0]);
+  assert.equal(ring.times.length, POINTS_MAX);
+  assert.equal(ring.times[0], 50);
+  assert.equal(ring.values[0].length, POINTS_MAX);
+  assert.equal(ring.values[1][0], null);
+});
+
+test("news come newest first, each once", () => {
+  const paused = event(3, { kind: "queue", queue: { name: "q", paused: true, pending: 0, placed: 0 } });
+  const config = event(9, { kind: "config", accepted: false, reason: "no such key" });
+  const merged = mergeNews([paused], [config, paused]);
+  assert.deepEqual(merged.map((it) => it.n), [9, 3]);
+  const told = line(config, String);
+  assert.equal(told?.text, "configuration refused: no such key");
+  assert.ok(told?.isBad);
+  assert.equal(line(paused, String)?.text, "queue q is paused");
+});
