@@ -171,24 +171,23 @@ export interface CriticalPath {
   n_unknown: number; n_on_path: number; tasks: PathTask[];
 }
 
+/** How the scoring policy sees each worker, for a task like the one placed last. */
 export interface Scores {
-  at: string; policy: { name: string; version: string; generation: number; digest: string };
-  banded: boolean;
-  workers: {
-    worker: string; worker_name?: string; score: number; band?: string; terms?: Terms; obstacle?: string;
-  }[];
+  at: string; policy: Stamp; banded: boolean; task?: string; workers: Standing[]; terms_missing?: string;
 }
+
+export type Standing = Verdict & { band?: string };
 
 export interface Bottlenecks {
   at: string; window_ms: number;
   workers: {
-    worker: string; worker_name?: string; cpu: number; threshold: number; since: string;
+    worker: string; worker_name?: string; cpu: number; threshold: number;
     tasks: { id: string; name: string }[];
   }[];
   stages: {
     stage: string; n: number; p50_ms?: number; p99_ms?: number; threshold_ms: number; exceeded: boolean;
     tasks: { id: string; name: string; ms: number; worker?: string; worker_name?: string }[];
-    workers: { worker: string; worker_name?: string; n: number; p99_ms: number }[];
+    workers: { worker: string; worker_name?: string; n: number }[];
   }[];
 }
 

@@ -19,15 +19,17 @@ interface ChartProps {
   ring: Ring;
   lines: readonly Line[];
   height: number;
-  /** Fixed bounds of the vertical axis; otherwise as the values are, from 0. */
-  max?: number;
+  /** The vertical axis goes from 0 to this at least, or with `isFixed` exactly. */
+  top: number;
+  isFixed?: boolean;
   format: (value: number) => string;
   /** Counted up when the ring has news. */
   tick: number;
   label: string;
 }
 
-export function Chart({ ring, lines, height, max, format, tick, label }: ChartProps) {
+export function Chart(props: ChartProps) {
+  const { ring, lines, height, format, tick, label } = props;
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
   const theme = themeTick.value;
@@ -35,7 +37,7 @@ export function Chart({ ring, lines, height, max, format, tick, label }: ChartPr
   useEffect(() => {
     const element = box.current;
     if (element === null) return;
-    const made = new uPlot(options(element.clientWidth, height, lines, max, format), rows(ring, lines), element);
+    const made = new uPlot(options(element.clientWidth, props), rows(ring, lines), element);
     plot.current = made;
     const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height }));
     observer.observe(element);
@@ -43,7 +45,7 @@ export function Chart({ ring, lines, height, max, format, tick, label }: ChartPr
       observer.disconnect();
       made.destroy();
     };
-  }, [ring, height, max, theme]);
+  }, [ring, height, theme]);
 
   useEffect(() => {
     plot.current?.setData(rows(ring, lines));
@@ -75,9 +77,10 @@ function rows(ring: Ring, lines: readonly Line[]): uPlot.AlignedData {
   return [ring.times, ...lines.map((line) => ring.values[line.series])] as uPlot.AlignedData;
 }
 
-function options(
-  width: number, height: number, lines: readonly Line[], max: number | undefined, format: (value: number) => string,
-): uPlot.Options {
+/** A chart of a few points is not stretched. */
+const SPAN_MIN_S = 30;
+
+function options(width: number, { height, lines, top, isFixed, format }: ChartProps): uPlot.Options {
   const axis = {
     stroke: colour("--muted"),
     grid: { stroke: colour("--line"), width: 1 },
@@ -90,7 +93,10 @@ function options(
     padding: [6, 4, 0, 0],
     legend: { show: false },
     cursor: { show: false },
-    scales: { y: { range: (_, __, high) => [0, max ?? Math.max(high, 1e-6) * 1.1] } },
+    scales: {
+      x: { range: (_, low, high) => [Math.min(low, high - SPAN_MIN_S), high] },
+      y: { range: (_, __, high) => [0, isFixed ? top : Math.max((high ?? 0) * 1.1, top)] },
+    },
     axes: [
       { ...axis, size: 20, space: 70, values: "{HH}:{mm}:{ss}" as unknown as uPlot.Axis.Values },
       { ...axis, size: 52, space: 26, values: (_, splits) => splits.map(format) },

@@ -5,7 +5,6 @@ import type { Bottlenecks } from "../core/wire";
 import { useAsked } from "../parts/asked";
 import { TaskLink, WorkerLink } from "../parts/links";
 import { Failed, Section } from "../parts/notes";
-import { Since } from "../parts/times";
 
 const REFRESH_MS = 5000;
 const NAMED_MAX = 5;
@@ -25,10 +24,10 @@ export function BottlenecksSection() {
       {it.workers.length > 0 && (
         <ul class="busy">
           {it.workers.map((worker) => (
-            <li key={worker.worker}>
-              <WorkerLink id={worker.worker} name={worker.worker_name} />{" "}
-              <span class="bad">! cpu at {percent(worker.cpu)}, above {percent(worker.threshold)}</span> for <Since at={worker.since} />
-              {worker.tasks.length > 0 && <span class="list"> with {worker.tasks.slice(0, NAMED_MAX).map((task) => <TaskLink key={task.id} id={task.id} name={task.name} />)}</span>}
+            <li key={worker.worker} class="list">
+              <WorkerLink id={worker.worker} name={worker.worker_name} />
+              <span class="bad">! cpu at {percent(worker.cpu)}, above {percent(worker.threshold)}</span>
+              {worker.tasks.length > 0 && <span class="list"><span>with</span> {worker.tasks.slice(0, NAMED_MAX).map((task) => <TaskLink key={task.id} id={task.id} name={task.name} />)}</span>}
             </li>
           ))}
         </ul>
@@ -57,7 +56,7 @@ function StageRow({ stage }: { stage: Bottlenecks["stages"][number] }) {
       <td class="wrap">
         <span class="list">
           {stage.workers.slice(0, NAMED_MAX).map((it) => (
-            <span key={it.worker} title={plural(it.n, "task", "tasks")}><WorkerLink id={it.worker} name={it.worker_name} /> <span class="num">p99 {duration(it.p99_ms)}</span></span>
+            <span key={it.worker}><WorkerLink id={it.worker} name={it.worker_name} /> <span class="num">{plural(it.n, "task", "tasks")} above</span></span>
           ))}
         </span>
       </td>

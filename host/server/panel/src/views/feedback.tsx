@@ -46,9 +46,9 @@ export function FeedbackCharts({ task }: { task: Task }) {
         />
       )}
       <div class="charts">
-        {has(0) && <Chart ring={ring} lines={PROGRESS} height={90} max={1} format={percent} tick={tick} label="Progress" />}
-        {has(1) && <Chart ring={ring} lines={CPU} height={90} format={(it) => cores(it)} tick={tick} label="Cores in use" />}
-        {has(2) && <Chart ring={ring} lines={MEMORY} height={90} format={bytes} tick={tick} label="Memory" />}
+        {has(0) && <Chart ring={ring} lines={PROGRESS} height={90} top={1} isFixed format={percent} tick={tick} label="Progress" />}
+        {has(1) && <Chart ring={ring} lines={CPU} height={90} top={0.1} format={(it) => cores(it)} tick={tick} label="Cores in use" />}
+        {has(2) && <Chart ring={ring} lines={MEMORY} height={90} top={10 * MEGABYTE} format={bytes} tick={tick} label="Memory" />}
       </div>
     </Section>
   );

@@ -4,9 +4,10 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { clockInFull, duration } from "../core/format";
 import { bars, extent, lanesByTask, lanesByWorker, ticks, type Bar, type Lane, type Span } from "../core/gantt";
 import { taskLink } from "../core/route";
-import { sharedPrefix, shorten } from "../core/text";
+import { sharedPrefix } from "../core/text";
 import type { CriticalPath, Task } from "../core/wire";
 import { hostNow, secondTick } from "../live";
+import { EndsKept } from "../parts/ends_kept";
 import { Section } from "../parts/notes";
 import { NARROW, useMedia, useWindow } from "../parts/window";
 
@@ -78,7 +79,6 @@ function Lanes({ lanes, span, now, finish, zoom, onPath }: LanesProps) {
   const lanePx = Math.max(120, boxWidth - labelPx - 12) * zoom;
   const x = (at: number) => ((at - span.from) / (span.to - span.from)) * lanePx;
   const marks = ticks(span, Math.max(2, Math.floor(lanePx / TICK_PX)));
-  const nChars = Math.floor(labelPx / 7.2);
   return (
     <div class="gantt" data-testid="gantt" ref={box} tabIndex={0} role="group" aria-label="Attempts over time, by row">
       <div class="gantt-sheet" style={{ width: `${labelPx + lanePx + 12}px`, height: `${(lanes.length + 1) * LANE_PX + 4}px` }}>
@@ -97,7 +97,7 @@ function Lanes({ lanes, span, now, finish, zoom, onPath }: LanesProps) {
             <span class="gantt-label" style={{ width: `${labelPx}px` }} title={lane.label}>
               {lane.isWorker
                 ? lane.label
-                : <a href={taskLink(lane.id)} tabIndex={-1}>{onPath.has(lane.id) ? "◆ " : ""}{shorten(lane.label.slice(prefix.length), nChars)}</a>}
+                : <a href={taskLink(lane.id)} tabIndex={-1}><EndsKept text={`${onPath.has(lane.id) ? "◆ " : ""}${lane.label.slice(prefix.length)}`} /></a>}
             </span>
             {lane.bars.map((bar) => <BarBox key={`${bar.task.id}/${bar.attempt.number}`} bar={bar} x={x} left={labelPx} now={now ?? span.to} />)}
           </div>

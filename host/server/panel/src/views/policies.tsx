@@ -169,6 +169,10 @@ function Refused({ refused }: { refused: RefusedPolicy[] }) {
   );
 }
 
+const CAUSES: Record<string, string> = {
+  configured: "as configured", chosen: "chosen by hand", fallback: "the one before failed",
+};
+
 function History({ swaps }: { swaps: PolicySwap[] }) {
   if (swaps.length === 0) return null;
   return (
@@ -183,7 +187,7 @@ function History({ swaps }: { swaps: PolicySwap[] }) {
               <td class="cell-name">{it.name} {it.version}</td>
               <td><Generation generation={it.generation} digest={it.digest} /></td>
               <td>{it.source}</td>
-              <td class="wrap">{it.cause}</td>
+              <td class="wrap">{CAUSES[it.cause] ?? it.cause}</td>
             </tr>
           ))}
         </tbody>

@@ -6,6 +6,7 @@ import type { SortedIds } from "../core/sorted";
 import { taskLink } from "../core/route";
 import type { Task } from "../core/wire";
 import { store } from "../live";
+import { EndsKept } from "../parts/ends_kept";
 import { Meter, StateMark } from "../parts/marks";
 import { Time, Took } from "../parts/times";
 import { NARROW, useMedia, useWindow } from "../parts/window";
@@ -153,20 +154,6 @@ const Row = memo(function Row({ task, index, rowPx, isActive, onFocus }: RowProp
     </div>
   );
 });
-
-/** Names of one family differ at the end, so that is what stays where room is short. */
-const TAIL_CHARS = 16;
-
-function EndsKept({ text }: { text: string }) {
-  const chars = [...text];
-  if (chars.length <= TAIL_CHARS) return <span class="whole">{text}</span>;
-  return (
-    <>
-      <span class="begin">{chars.slice(0, -TAIL_CHARS).join("")}</span>
-      <span class="end">{chars.slice(-TAIL_CHARS).join("")}</span>
-    </>
-  );
-}
 
 function Note({ task }: { task: Task }) {
   if (task.state === "RUNNING" && task.feedback?.progress !== undefined) {

@@ -5,15 +5,16 @@ import { get, send } from "../api";
 import { bytes, cores, count, decimal, duration, percent, span } from "../core/format";
 import { link } from "../core/route";
 import { idNumber } from "../core/sorted";
-import type { Amounts, Scores, Worker } from "../core/wire";
+import type { Amounts, Scores, Standing, Worker } from "../core/wire";
 import { announce, epoch, linkState, secondTick, store, workersTick } from "../live";
 import { Action } from "../parts/action";
 import { useAsked } from "../parts/asked";
 import { Chart, type Line } from "../parts/chart";
+import { TaskLink } from "../parts/links";
 import { Meter, StateMark } from "../parts/marks";
 import { Empty, Facts } from "../parts/notes";
 import { usePaced } from "../parts/paced";
-import { TermList } from "../parts/terms";
+import { DecidedBy, TermList } from "../parts/terms";
 import { Until } from "../parts/times";
 import { Queues } from "./queues";
 
@@ -48,7 +49,8 @@ export function WorkersView({ query }: { query: URLSearchParams }) {
       )}
       {scores.value && (
         <p class="faint">
-          Scores by {scores.value.policy.name} {scores.value.policy.version} #{scores.value.policy.generation}, for a task with the default request
+          Scores by <DecidedBy stamp={scores.value.policy} />
+          {scores.value.task && <>, for a task like <TaskLink id={scores.value.task} />, which was placed last</>}
         </p>
       )}
       <div class="workers">
@@ -81,7 +83,7 @@ function useFreshWorkers(): void {
 
 interface CardProps {
   worker: Worker;
-  score?: Scores["workers"][number];
+  score?: Standing;
   isBanded: boolean;
   isAsked: boolean;
   isOpenFirst: boolean;
@@ -103,11 +105,13 @@ function WorkerCard({ worker, score, isBanded, isAsked, isOpenFirst }: CardProps
         <h2 title={worker.name}>{worker.name}</h2>
         <span class="faint num">{worker.id}</span>
         <StateMark state={worker.state} />
-        {isOut && worker.state !== "draining" && <span class="tag">drained</span>}
-        {worker.quarantined_until && <span class="tag is-warn">quarantined, ends <Until at={worker.quarantined_until} /></span>}
-        {score && <ScoreTag score={score} isBanded={isBanded} />}
+        <span class="score">{score && <ScoreTag score={score} isBanded={isBanded} />}</span>
         <a href={link("tasks", undefined, new URLSearchParams({ worker: worker.id, state: "ASSIGNED,RUNNING" }))}>{count(worker.running)} running</a>
         <Heartbeat worker={worker} />
+        <span class="worker-tags">
+          {isOut && worker.state !== "draining" && <span class="tag">drained</span>}
+          {worker.quarantined_until && <span class="tag is-warn">quarantined, ends <Until at={worker.quarantined_until} /></span>}
+        </span>
         {isOut
           ? <Action label="Resume" describedAs={`Resume ${worker.name}`} onDo={() => send("POST", `${path}/resume`)} />
           : <Action label="Drain" describedAs={`Drain ${worker.name}`} question="Give it no new work? What runs there goes on." onDo={() => send("POST", `${path}/drain`)} />}
@@ -117,13 +121,14 @@ function WorkerCard({ worker, score, isBanded, isAsked, isOpenFirst }: CardProps
   );
 }
 
-function ScoreTag({ score, isBanded }: { score: Scores["workers"][number]; isBanded: boolean }) {
+function ScoreTag({ score, isBanded }: { score: Standing; isBanded: boolean }) {
+  if (score.score === undefined) return null;
   return (
-    <span class="score">
+    <>
       <span class="faint">score</span> <b class="num">{decimal(score.score)}</b>
       <Meter part={score.score} label={`score ${decimal(score.score)}`} />
       {isBanded && score.band && <span class={score.band === "restricted" ? "tag is-warn" : "tag"}>{score.band}</span>}
-    </span>
+    </>
   );
 }
 
@@ -138,7 +143,7 @@ function Heartbeat({ worker }: { worker: Worker }) {
   return <span class={isSilent ? "heartbeat warn" : "heartbeat faint"}>{isSilent ? "! " : ""}{words}</span>;
 }
 
-function WorkerBody({ worker, score }: { worker: Worker; score?: Scores["workers"][number] }) {
+function WorkerBody({ worker, score }: { worker: Worker; score?: Standing }) {
   const ring = store.measured.get(worker.id);
   const tick = workersTick.value;
   return (
@@ -154,18 +159,18 @@ function WorkerBody({ worker, score }: { worker: Worker; score?: Scores["workers
             ["Connections", worker.measurements.connections],
             ["Labels", worker.labels && Object.keys(worker.labels).length > 0 &&
               <span class="list">{Object.entries(worker.labels).map(([name, value]) => <code key={name}>{name}={value}</code>)}</span>],
-            ["Obstacle", score?.obstacle],
+            ["Gets no work", score !== undefined && score.verdict !== "fits" && score.text],
           ]}
         />
-        {score?.terms && <div class="worker-terms"><span class="faint">The score is made of</span><TermList terms={score.terms} /></div>}
+        {score?.terms && score.terms.length > 0 && <div class="worker-terms"><span class="faint">The score is made of</span><TermList terms={score.terms} /></div>}
       </div>
       <div class="charts">
         {ring === undefined
           ? <Measured worker={worker} />
           : (
             <>
-              <Chart ring={ring} lines={SHARES} height={96} max={1} format={percent} tick={tick} label="Use" />
-              <Chart ring={ring} lines={ROUND_TRIP} height={96} format={(it) => duration(it)} tick={tick} label="Round trip" />
+              <Chart ring={ring} lines={SHARES} height={96} top={1} isFixed format={percent} tick={tick} label="Use" />
+              <Chart ring={ring} lines={ROUND_TRIP} height={96} top={5} format={(it) => duration(it)} tick={tick} label="Round trip" />
             </>
           )}
       </div>
