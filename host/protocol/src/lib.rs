@@ -17,6 +17,7 @@ pub mod quantity;
 pub mod setting;
 pub mod text;
 pub mod timestamp;
+pub mod traceparent;
 
 mod decimal;
 mod json;

@@ -14,7 +14,7 @@ use crate::field::{FieldError, Flaw};
 use crate::json::{BODY, read_json};
 use crate::name::parse_name;
 use crate::value::Value;
-use pointsman_scheduler::spec::{JobSpec, TaskSpec};
+use pointsman_scheduler::spec::{JobSpec, TaskSpec, TraceContext};
 use std::sync::Arc;
 
 /// Tasks of one job at most.
@@ -59,6 +59,20 @@ impl Submission {
     /// The first field that cannot be taken.
     pub fn from_json(json: &[u8]) -> Result<Submission, FieldError> {
         Submission::from_value(read_json(json)?)
+    }
+
+    /// All of its tasks belong to this trace.
+    #[must_use]
+    pub fn in_trace(mut self, trace: TraceContext) -> Submission {
+        let trace = Some(Arc::new(trace));
+        let tasks = match &mut self {
+            Submission::Job(job) => job.tasks.as_mut_slice(),
+            Submission::Task(task) => std::slice::from_mut(task),
+        };
+        for task in tasks {
+            Arc::make_mut(task).trace.clone_from(&trace);
+        }
+        self
     }
 
     /// The same as a TOML file: `name = "…"` with `[[tasks]]`, or the keys of one task.

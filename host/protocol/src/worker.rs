@@ -247,6 +247,9 @@ pub struct StartCommand {
     /// What it asked for, in thousandths of a core and bytes.
     pub cpu_milli: u64,
     pub memory: u64,
+    /// Of the attempt's span, for the script (W3C Trace Context).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

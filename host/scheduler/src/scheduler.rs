@@ -3,7 +3,7 @@
 use crate::basis::Bases;
 use crate::effect::{Answer, Effect, Notice, Refusal};
 use crate::event::Event;
-use crate::explain::{Explanation, Reason, Standings};
+use crate::explain::{Explanation, Placed, Reason, Standings};
 use crate::ids::{JobId, RequestId, TaskId, Term};
 use crate::policies::Policies;
 use crate::queue::Queues;
@@ -202,6 +202,13 @@ impl Scheduler {
     ) -> Option<Explanation> {
         self.now = self.now.max(now);
         self.explain_task(task, policies)
+    }
+
+    /// An attempt that is kept, with what the scoring policy was shown for it if that is remembered.
+    pub fn placement(&self, task: TaskId, attempt: u32) -> Option<Placed> {
+        let attempts = &self.tasks.get(&task)?.status.attempts;
+        let attempt = attempts.iter().find(|it| it.number == attempt)?;
+        Some(self.placed(task, attempt))
     }
 
     /// How the scoring policy sees each worker now.

@@ -40,6 +40,19 @@ pub struct TaskSpec {
     pub env: Arc<Pairs>,
     pub workdir: Option<Box<str>>,
     pub on_disconnect: OnDisconnect,
+    /// To whose trace it belongs; nothing here depends on it.
+    pub trace: Option<Arc<TraceContext>>,
+}
+
+/// Where a submission stands in a distributed trace (W3C Trace Context).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceContext {
+    /// Not 0.
+    pub trace_id: u128,
+    /// The submitter's span; 0: the trace begins here.
+    pub parent: u64,
+    /// Whether spans are recorded.
+    pub is_sampled: bool,
 }
 
 /// What happens to a running script while host and worker cannot see each other.
@@ -84,6 +97,7 @@ impl TaskSpec {
             env: Arc::clone(none),
             workdir: None,
             on_disconnect: OnDisconnect::Keep,
+            trace: None,
         }
     }
 
@@ -102,6 +116,9 @@ impl TaskSpec {
         share(&mut self.labels, &other.labels);
         share(&mut self.requires, &other.requires);
         share(&mut self.env, &other.env);
+        if self.trace == other.trace {
+            self.trace.clone_from(&other.trace);
+        }
     }
 }
 

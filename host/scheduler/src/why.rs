@@ -3,7 +3,7 @@
 use crate::explain::{Explanation, Placed, Standings, Verdict, WorkerVerdict};
 use crate::ids::TaskId;
 use crate::policies::{CallError, Policies, ScoringProfile};
-use crate::record::WorkerState;
+use crate::record::{Attempt, WorkerState};
 use crate::resources::Free;
 use crate::scheduler::Scheduler;
 use crate::scores::fill_worker_columns;
@@ -31,11 +31,7 @@ impl Scheduler {
         let waits_for = task.dependencies.iter().filter(is_left).take(MAX_WAITS_FOR).copied();
         let waits_for = waits_for.collect();
         let (state, ranked) = (task.status.state, task.ranked);
-        let placed = task.status.attempts.last().cloned();
-        let placed = placed.map(|attempt| {
-            let basis = self.bases.of(id, attempt.number).filter(|_| attempt.term == self.term);
-            Placed { basis: basis.cloned(), attempt }
-        });
+        let placed = task.status.attempts.last().map(|attempt| self.placed(id, attempt));
         let workers = self.verdicts(id, policies);
         Some(Explanation {
             task: id,
@@ -48,6 +44,12 @@ impl Scheduler {
             waits_for,
             placed,
         })
+    }
+
+    pub(crate) fn placed(&self, id: TaskId, attempt: &Attempt) -> Placed {
+        // Attempts of another term were placed by another host.
+        let basis = self.bases.of(id, attempt.number).filter(|_| attempt.term == self.term);
+        Placed { attempt: attempt.clone(), basis: basis.cloned() }
     }
 
     /// How many tasks come before it, plus one: of its queue, or of its group if the policy groups,

@@ -13,11 +13,12 @@ mod effective;
 pub use file::{Unread, read_settled};
 pub use policies::{LimitSettings, PoliciesSection, SlotBinding, Wasi};
 pub use reader::ConfigError;
-pub use server::{AuthSection, ServerSection, StoreBackend};
+pub use server::{AuthSection, ServerSection, StoreBackend, TelemetrySection};
 pub use worker::{CpuLimit, LimitsSection, WorkerSection};
 
 use pointsman_scheduler::Settings;
 use reader::Reader;
+use section::Section;
 use std::path::{Path, PathBuf};
 
 /// Everything that can be set, complete with defaults.
@@ -29,6 +30,7 @@ pub struct Config {
     /// `[heartbeat]`, `[retry]`, `[quarantine]`, `[queues]`, `[retention]`, `[rescheduling]`.
     pub settings: Settings,
     pub policies: PoliciesSection,
+    pub telemetry: TelemetrySection,
     pub worker: WorkerSection,
 }
 
@@ -64,18 +66,24 @@ impl Config {
     pub fn parse(file: &str, text: &str) -> Result<Config, Vec<ConfigError>> {
         let mut reader = Reader::parse(file, text).map_err(|error| vec![error])?;
         let mut root = reader.root();
-        let config = Config {
-            server: root.with("server", server::read_server),
-            auth: root.with("auth", server::read_auth),
-            store: root.with("store", server::read_store),
-            settings: scheduling::read(&mut root),
-            policies: root.with("policies", policies::read),
-            worker: root.with("worker", worker::read),
-        };
+        let config = Config::read(&mut root);
         server::check_listen(&config.server, &config.auth, &mut root);
         drop(root);
         let (errors, _) = reader.finish();
         if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
+    /// Asks for every key; what is wrong is noted.
+    fn read(root: &mut Section) -> Config {
+        Config {
+            server: root.with("server", server::read_server),
+            auth: root.with("auth", server::read_auth),
+            store: root.with("store", server::read_store),
+            settings: scheduling::read(root),
+            policies: root.with("policies", policies::read),
+            telemetry: root.with("telemetry", server::read_telemetry),
+            worker: root.with("worker", worker::read),
+        }
     }
 
     /// # Errors
@@ -109,7 +117,7 @@ impl Config {
 type Differs = fn(&Config, &Config) -> bool;
 
 /// What is read only when the host starts.
-const AT_START: [(&str, Differs); 9] = [
+const AT_START: [(&str, Differs); 10] = [
     ("server.listen", |a, b| a.server.listen != b.server.listen),
     ("server.data_dir", |a, b| a.server.data_dir != b.server.data_dir),
     ("server.workers", |a, b| a.server.workers != b.server.workers),
@@ -118,6 +126,7 @@ const AT_START: [(&str, Differs); 9] = [
     ("policies.directory", |a, b| a.policies.directory != b.policies.directory),
     ("policies.poll", |a, b| a.policies.poll != b.policies.poll),
     ("policies.limits", |a, b| a.policies.limits != b.policies.limits),
+    ("telemetry", |a, b| a.telemetry != b.telemetry),
     ("worker", |a, b| a.worker != b.worker),
 ];
 

@@ -28,6 +28,7 @@ use crate::logs::Logs;
 use crate::outbox::Outboxes;
 use crate::policy_desk::PolicyDesk;
 use crate::read_model::SharedReadModel;
+use crate::traces::Tracer;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -54,6 +55,8 @@ pub struct App {
     pub config_status: Arc<ArcSwap<ConfigStatus>>,
     pub store: Arc<Health>,
     pub figures: Arc<Figures>,
+    /// None: tracing is off.
+    pub tracer: Option<Tracer>,
     /// Records that could not be read when the host started, or earlier.
     pub set_aside: Arc<[SetAside]>,
     pub clock: Clock,

@@ -19,3 +19,4 @@ pub mod http;
 pub mod config;
 pub mod watch;
 pub mod telemetry;
+pub mod traces;

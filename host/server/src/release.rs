@@ -7,6 +7,7 @@ use crate::logs::Logs;
 use crate::outbox::{self, Outboxes};
 use crate::policy_desk::PolicyDesk;
 use crate::read_model::{ReadModel, SharedReadModel};
+use crate::traces::Tracer;
 use pointsman_scheduler::record::WorkerState;
 use pointsman_scheduler::{Answer, Notice, Record, Start, Stop, Time, WorkerId};
 use pointsman_store::Batch;
@@ -43,6 +44,8 @@ pub struct Releaser {
     pub outboxes: Arc<Outboxes>,
     pub logs: Arc<Logs>,
     pub policies: PolicyDesk,
+    /// None: tracing is off.
+    pub tracer: Option<Tracer>,
 }
 
 impl Releaser {
@@ -59,6 +62,9 @@ impl Releaser {
             for batch in batches {
                 let at = batch.payload.at;
                 for record in batch.records {
+                    if let Some(tracer) = &self.tracer {
+                        tracer.note_record(&model, &record);
+                    }
                     self.take_record(&mut model, &mut outboxes, &record);
                     events.push(at, LoggedEvent::Record(record), &model);
                 }

@@ -14,6 +14,7 @@ use crate::policy_desk::{PolicyDesk, library_settings};
 use crate::read_model::{ReadModel, SharedReadModel};
 use crate::release::Releaser;
 use crate::reload::{ConfigReloader, as_written};
+use crate::traces::{Sources, TraceError, Tracer};
 use crate::watch::Watch;
 use arc_swap::ArcSwap;
 use pointsman_policy::{LibraryError, PolicyHost};
@@ -59,6 +60,8 @@ pub enum ServeError {
     Policies(#[from] LibraryError),
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error(transparent)]
+    Traces(#[from] TraceError),
     #[error("failed to listen on {address}; is another host running there?")]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("failed to start a thread")]
@@ -134,12 +137,14 @@ impl Host {
             .map_err(|source| ServeError::DataDir { path: data_dir.join("logs"), source })?;
         let mut model = ReadModel::from_snapshot(&snapshot);
         model.set_queues(&config.settings.queues);
+        let (tracer, notes) = Tracer::new(&config.telemetry)?.unzip();
         let releaser = Releaser {
             model: SharedReadModel::new(model),
             events,
             outboxes: Arc::new(Outboxes::new(term)),
             logs: Arc::new(logs),
             policies: desk.clone(),
+            tracer: tracer.clone(),
         };
         let mut first = Vec::new();
         let settings = config.settings.clone();
@@ -163,12 +168,17 @@ impl Host {
             config_status: Arc::default(),
             store,
             figures,
+            tracer,
             set_aside,
             clock,
             term,
             stopped,
             readers: Arc::new(Semaphore::new(MAX_READERS)),
         };
+        if let Some(notes) = notes {
+            let (driver, model) = (app.driver.clone(), app.model.clone());
+            tokio::spawn(notes.run(Sources { driver, model, policies: app.policies.clone() }));
+        }
         Host::listen(app, guard, file, stop).await
     }
 
@@ -227,6 +237,9 @@ impl Host {
         self.app.driver.stop();
         if tokio::time::timeout(STOP_PATIENCE, self.app.driver.ended()).await.is_err() {
             tracing::error!("stopped without the store's last commit");
+        }
+        if let Some(tracer) = &self.app.tracer {
+            tracer.stop().await;
         }
     }
 }

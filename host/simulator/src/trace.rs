@@ -174,6 +174,7 @@ impl Trace {
             env,
             workdir,
             on_disconnect,
+            trace: _,
         } = spec;
         for text in [&**name, script, resources_text, queue, tenant] {
             self.text(text);

@@ -42,6 +42,7 @@ fn main() {
         cpu_milli: 1000,
         memory: 100_000_000,
         devices: Vec::new(),
+        traceparent: None,
     };
     let started = Instant::now();
     let (mut n_begun, mut n_ended) = (0, 0);

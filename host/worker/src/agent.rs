@@ -150,6 +150,7 @@ impl Agent {
             cpu_milli: start.cpu_milli,
             memory: start.memory,
             devices: start.devices,
+            traceparent: start.traceparent,
         })))
     }
 

@@ -82,6 +82,8 @@ pub struct Execution {
     pub memory: u64,
     /// Indexes of the devices it holds.
     pub devices: Vec<u16>,
+    /// What it goes on with if it traces.
+    pub traceparent: Option<String>,
 }
 
 /// What happened to attempts.

@@ -9,6 +9,7 @@ use pointsman_protocol::api::{
     JobView, Page, SubmitResponse, TaskView, WireJobState, WireTaskState,
 };
 use pointsman_protocol::submission::Submission;
+use pointsman_protocol::traceparent;
 use pointsman_scheduler::ids::TaskId;
 use reqwest::Method;
 use std::io::Read;
@@ -100,7 +101,10 @@ const TRIES: u32 = 5;
 
 /// Repeats what broke off: with the same key nothing is done twice.
 pub async fn send(client: &Client, json: &str, key: &str) -> Result<Answer, Failure> {
-    let headers = [("idempotency-key", key)];
+    // Whoever submits from within a trace goes on with it.
+    let trace = std::env::var("TRACEPARENT").ok().filter(|it| traceparent::parse(it).is_some());
+    let mut headers = vec![("idempotency-key", key)];
+    headers.extend(trace.as_deref().map(|trace| ("traceparent", trace)));
     let mut n_tries = 1;
     loop {
         let sent = client.send_json(Method::POST, "/v1/jobs", json.to_owned(), &headers).await;

@@ -58,7 +58,12 @@ impl Lives {
 
     /// The next life; the one before ends when its process is dropped, by SIGKILL.
     pub fn host(&self) -> Process {
-        self.spawn("host", &["serve", "--config", self.config.to_str().unwrap()])
+        self.host_with(&[])
+    }
+
+    /// With more in its environment.
+    pub fn host_with(&self, env: &[(&str, &str)]) -> Process {
+        self.spawn("host", &["serve", "--config", self.config.to_str().unwrap()], env)
     }
 
     /// With the label `place=<name>`.
@@ -67,14 +72,15 @@ impl Lives {
         let args =
             ["worker", "--host", &self.base, "--name", name, "--cpu", cpu, "--memory", "4GB"];
         let rest = ["--labels", &place, "--data-dir", data.to_str().unwrap()];
-        self.spawn(name, &[&args[..], &rest[..]].concat())
+        self.spawn(name, &[&args[..], &rest[..]].concat(), &[])
     }
 
-    fn spawn(&self, log: &str, args: &[&str]) -> Process {
+    fn spawn(&self, log: &str, args: &[&str], env: &[(&str, &str)]) -> Process {
         let path = self.log_path(log);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
             .args(args)
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

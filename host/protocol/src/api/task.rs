@@ -90,6 +90,9 @@ pub struct TaskView {
     pub labels: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub requires: BTreeMap<String, String>,
+    /// The trace it belongs to: 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
 }
 
 /// Dependencies that a row of a list shows.
@@ -223,6 +226,7 @@ impl TaskView {
             on_disconnect: spec.on_disconnect.into(),
             labels: (*spec.labels).clone(),
             requires: (*spec.requires).clone(),
+            trace_id: spec.trace.as_ref().map(|trace| format!("{:032x}", trace.trace_id)),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::field::{FieldError, Flaw};
 use crate::labels::check_labels;
 use crate::name::parse_name;
 use crate::quantity::{CPU_MAX, GPU_MAX, MEMORY_MAX};
+use crate::traceparent;
 use pointsman_scheduler::effect::{Start, Stop, StopReason};
 use pointsman_scheduler::event::{
     Feedback, FinishedAttempt, HeldAttempt, Measurements, Registration, SyncReport,
@@ -106,6 +107,10 @@ impl From<&Start> for StartCommand {
             devices: start.devices.indexes.clone(),
             cpu_milli: spec.request.cpu_milli,
             memory: spec.request.memory,
+            traceparent: spec
+                .trace
+                .as_ref()
+                .map(|trace| traceparent::of_attempt(trace, start.attempt).to_string()),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! so that neither can leave a key out.
 
 use super::reader::{KnownKey, Reader};
-use super::{AT_START, DEFAULT_TOML, policies, scheduling, server, worker};
+use super::{AT_START, Config, DEFAULT_TOML};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -21,12 +21,7 @@ struct Entry {
 fn known_keys() -> Vec<KnownKey> {
     let mut reader = Reader::parse("default.toml", "").expect("nothing is TOML");
     let mut root = reader.root();
-    root.with("server", server::read_server);
-    root.with("auth", server::read_auth);
-    root.with("store", server::read_store);
-    scheduling::read(&mut root);
-    root.with("policies", policies::read);
-    root.with("worker", worker::read);
+    Config::read(&mut root);
     drop(root);
     reader.finish().1
 }

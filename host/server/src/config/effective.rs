@@ -62,6 +62,10 @@ impl Config {
                 "rate_per_minute": settings.rescheduling.rate_per_minute,
                 "per_worker": settings.rescheduling.per_worker,
             },
+            "telemetry": {
+                "traces": self.telemetry.traces,
+                "sample": self.telemetry.sample,
+            },
             "worker": self.show_worker(),
         });
         drop_missing(&mut shown);

@@ -22,6 +22,15 @@ pub struct AuthSection {
     pub worker: Option<PathBuf>,
 }
 
+/// What is told to tools of others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TelemetrySection {
+    /// Where OTLP over HTTP is taken, without the path; None: no traces.
+    pub traces: Option<String>,
+    /// Of traces that begin here, in [0, 1].
+    pub sample: f64,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreBackend {
     Sqlite,
@@ -50,6 +59,18 @@ pub(super) fn read_auth(section: &mut Section) -> AuthSection {
         read: section.optional_path("read"),
         worker: section.optional_path("worker"),
     }
+}
+
+pub(super) fn read_telemetry(section: &mut Section) -> TelemetrySection {
+    let traces = section.optional_text("traces");
+    if let Some(url) = &traces
+        && !(url.starts_with("http://") && url.len() > "http://".len())
+    {
+        let remedy = "write where OTLP over HTTP is taken, like \"http://127.0.0.1:4318\"; for https \
+                      put a collector beside the host";
+        section.refuse("traces", format!("{url:?} is no http address"), remedy);
+    }
+    TelemetrySection { traces, sample: section.number("sample", 0.0..=1.0, 1.0) }
 }
 
 pub(super) fn read_store(section: &mut Section) -> StoreBackend {

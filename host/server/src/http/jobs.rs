@@ -5,6 +5,7 @@ use super::answer::{Answered, Failure, ok, unexpected};
 use super::body::{RawBody, off_thread};
 use super::query::{NoQuery, Query, path_id};
 use crate::job_path::JobLegs;
+use crate::traces::{Submitted, Tracer};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -13,7 +14,9 @@ use pointsman_protocol::api::{
 };
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::submission::{Submission, TASKS_MAX};
+use pointsman_protocol::traceparent;
 use pointsman_scheduler::event::Key;
+use pointsman_scheduler::spec::TraceContext;
 use pointsman_scheduler::{Answer, Event, JobId};
 use sha2::{Digest, Sha256};
 
@@ -24,7 +27,14 @@ pub async fn submit(
     RawBody(body): RawBody,
 ) -> Result<(StatusCode, Json<SubmitResponse>), Failure> {
     let key = idempotency_key(&headers, &body)?;
+    let came = app.clock.now();
+    let trace = trace(&app, &headers);
     let submission = off_thread(body, Submission::from_json).await??;
+    let submission = match trace {
+        Some(trace) => submission.in_trace(trace),
+        None => submission,
+    };
+    let is_single = matches!(submission, Submission::Task(_));
     let names: Vec<String> = match &submission {
         Submission::Job(job) => job.tasks.iter().map(|task| task.name.clone()).collect(),
         Submission::Task(task) => vec![task.name.clone()],
@@ -38,6 +48,13 @@ pub async fn submit(
         .await?;
     match answer {
         Answer::Submitted { job, tasks, repeated } => {
+            if let (Some(tracer), Some(trace), Some(first), false) =
+                (&app.tracer, trace, tasks.first(), repeated)
+            {
+                let (first, n_tasks, answered) = (*first, tasks.len(), app.clock.now());
+                let job = Some(job).filter(|_| !is_single);
+                tracer.note_submitted(Submitted { trace, job, first, n_tasks, came, answered });
+            }
             let names = names.iter().map(String::as_str);
             let response = SubmitResponse::new(job, names, &tasks, repeated);
             let status = if repeated { StatusCode::OK } else { StatusCode::CREATED };
@@ -46,6 +63,14 @@ pub async fn submit(
         Answer::Refused(refusal) => Err(Failure(Problem::submission_refused(&refusal))),
         other => Err(unexpected(&other)),
     }
+}
+
+/// The submitter's, else one that begins here if there are traces. A header that is none is ignored, as the
+/// standard demands.
+fn trace(app: &App, headers: &HeaderMap) -> Option<TraceContext> {
+    let given = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    let given = given.and_then(traceparent::parse);
+    given.or_else(|| app.tracer.as_ref().map(Tracer::begin))
 }
 
 fn idempotency_key(headers: &HeaderMap, body: &[u8]) -> Result<Option<Key>, Failure> {

@@ -73,6 +73,17 @@ fn show_host(app: &App, page: &mut Page) {
         "Damaged records that were set aside.",
     );
     page.value("", app.set_aside.len());
+    if let Some(tracer) = &app.tracer {
+        page.begin("pointsman_spans_total", "counter", "Spans of traces, by what became of them.");
+        let counts = tracer.counts();
+        for (outcome, n) in [
+            ("exported", &counts.exported),
+            ("failed", &counts.failed),
+            ("dropped", &counts.dropped),
+        ] {
+            page.value(&label("outcome", outcome), n.load(Ordering::Relaxed));
+        }
+    }
     page.begin("pointsman_event_readers", "gauge", "Who follows the event stream now.");
     page.value("", MAX_READERS - app.readers.available_permits());
 }

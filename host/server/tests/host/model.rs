@@ -79,7 +79,7 @@ fn events_read_together_show_each_task_once_and_the_rest_in_order() {
     {
         let record = Record::Task(TaskId(task), status(state));
         model.apply(&record);
-        log.append().push(Time(1), LoggedEvent::Record(record));
+        log.append().push(Time(1), LoggedEvent::Record(record), &model);
     }
     let (events, reached) = log.read(&model, start, 10).unwrap();
     let shown: Vec<(u64, u64)> = events
@@ -102,7 +102,8 @@ fn a_reader_that_fell_out_of_the_ring_is_told_so() {
     let log = EventLog::new(Term(1));
     let start = log.newest();
     for _ in 0..=KEPT {
-        log.append().push(Time(1), LoggedEvent::Record(Record::TaskForgotten(TaskId(1))));
+        let forgotten = LoggedEvent::Record(Record::TaskForgotten(TaskId(1)));
+        log.append().push(Time(1), forgotten, &model);
     }
     assert!(log.read(&model, start, 1).is_err(), "an event is missing unseen");
     let (events, _) = log.read(&model, start + 1, 1).unwrap();

@@ -4,7 +4,7 @@ use super::{Stored, read, write};
 use crate::store::StoreError;
 use pointsman_scheduler::record::TaskAdded;
 use pointsman_scheduler::resources::Request;
-use pointsman_scheduler::spec::{OnDisconnect, TaskSpec};
+use pointsman_scheduler::spec::{OnDisconnect, TaskSpec, TraceContext};
 use pointsman_scheduler::{JobId, TaskId, Time};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -38,9 +38,20 @@ struct Spec<'a> {
     stop_on_disconnect: bool,
 }
 
+/// Behind it since version 2.
+#[derive(Serialize, Deserialize)]
+struct Trace {
+    trace_id: u128,
+    parent: u64,
+    is_sampled: bool,
+}
+
+/// The form without a trace.
+const UNTRACED: u8 = 1;
+
 /// The id is the row's key, not part of the body.
 impl Stored for TaskAdded {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 
     fn encode(&self, out: &mut Vec<u8>) {
         let spec = &self.spec;
@@ -68,11 +79,23 @@ impl Stored for TaskAdded {
             workdir: spec.workdir.as_deref().map(Cow::Borrowed),
             stop_on_disconnect: spec.on_disconnect == OnDisconnect::Stop,
         };
-        write(&stored, Self::VERSION, out);
+        // Without a trace as it was before there were any, for earlier builds.
+        match spec.trace.as_deref() {
+            None => write(&stored, UNTRACED, out),
+            Some(TraceContext { trace_id, parent, is_sampled }) => {
+                let (trace_id, parent, is_sampled) = (*trace_id, *parent, *is_sampled);
+                write(&(stored, Trace { trace_id, parent, is_sampled }), Self::VERSION, out);
+            }
+        }
     }
 
     fn decode(bytes: &[u8], what: impl Fn() -> String) -> Result<Self, StoreError> {
-        let stored: Spec = read(bytes, Self::VERSION, what)?;
+        let (stored, trace): (Spec, Option<Trace>) = match bytes.first() {
+            Some(&Self::VERSION) => {
+                read(bytes, Self::VERSION, what).map(|(stored, trace)| (stored, Some(trace)))?
+            }
+            _ => (read(bytes, Self::VERSION, what)?, None),
+        };
         let spec = TaskSpec {
             name: stored.name.into_owned(),
             script: stored.script.into(),
@@ -98,6 +121,9 @@ impl Stored for TaskAdded {
                 true => OnDisconnect::Stop,
                 false => OnDisconnect::Keep,
             },
+            trace: trace.map(|Trace { trace_id, parent, is_sampled }| {
+                Arc::new(TraceContext { trace_id, parent, is_sampled })
+            }),
         };
         Ok(TaskAdded {
             id: TaskId(0),
@@ -106,5 +132,35 @@ impl Stored for TaskAdded {
             spec: Arc::new(spec),
             dependencies: stored.dependencies.iter().map(|id| TaskId(*id)).collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an earlier build wrote is read, and it refuses by its number what it cannot know.
+    #[test]
+    fn only_a_task_of_a_trace_is_ever_written_in_the_newer_form() {
+        let trace = TraceContext { trace_id: u128::MAX - 1, parent: 7, is_sampled: true };
+        let written = [None, Some(Arc::new(trace))].map(|trace| {
+            let spec = Arc::new(TaskSpec { trace, ..TaskSpec::new("a", "true") });
+            let (id, job, dependencies) = (TaskId(0), JobId(3), vec![TaskId(9)]);
+            let added = TaskAdded { id, job, submitted: Time(5), spec, dependencies };
+            let mut bytes = Vec::new();
+            added.encode(&mut bytes);
+            assert_eq!(TaskAdded::decode(&bytes, String::new).unwrap(), added);
+            bytes
+        });
+        let [without, with] = written;
+        assert_eq!((without[0], with[0]), (1, 2));
+        assert_eq!(
+            without[1..],
+            with[1..without.len()],
+            "the rest is as it was, the trace behind it"
+        );
+        let newer = [&[3], &with[1..]].concat();
+        let refused = TaskAdded::decode(&newer, String::new).unwrap_err();
+        assert!(matches!(refused, StoreError::NewerFormat { found: 3, known: 2, .. }), "{refused}");
     }
 }

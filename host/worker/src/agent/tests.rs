@@ -57,6 +57,7 @@ fn start(n: u64, task: u64, on_disconnect: WireOnDisconnect) -> Command {
         devices: vec![],
         cpu_milli: 1000,
         memory: 1,
+        traceparent: None,
     };
     Command { n, action: CommandAction::Start(Box::new(start)) }
 }

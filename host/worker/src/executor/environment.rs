@@ -56,6 +56,7 @@ pub(crate) fn of_script(
         let devices: Vec<String> = execution.devices.iter().map(u16::to_string).collect();
         all.insert("CUDA_VISIBLE_DEVICES", devices.join(",").into());
     }
+    all.extend(execution.traceparent.iter().map(|it| ("TRACEPARENT", it.into())));
     all.extend(execution.env.iter().map(|(name, value)| (name.as_str(), value.into())));
     all.extend([
         ("PWD", workdir.into()),

@@ -169,6 +169,7 @@ pub fn execution(script: &str) -> Execution {
         cpu_milli: 1000,
         memory: 100_000_000,
         devices: Vec::new(),
+        traceparent: None,
     }
 }
 
