@@ -4,7 +4,7 @@ import { fetchOlder, type Lists } from "../src/core/backfill";
 import { idNumber } from "../src/core/sorted";
 import { Store } from "../src/core/store";
 import type { Task } from "../src/core/wire";
-import { snapshot, task } from "./made";
+import { changed, snapshot, task } from "./made";
 
 /** Lists as the host has them: in ascending order, after a cursor. */
 function hostOf(tasks: Task[], onAsk: () => void = () => undefined): Lists {
@@ -33,6 +33,15 @@ test("every older task arrives, the newest first", async () => {
   assert.equal(store.ids.length, 4500);
   assert.ok(store.isComplete);
   assert.deepEqual(tops.filter((it) => it > 0), [3500, 2500, 1500, 500]);
+});
+
+test("an event that tells of an old task leaves no gap above it", async () => {
+  const all = Array.from({ length: 4500 }, (_, i) => task(i + 1));
+  const store = new Store();
+  store.apply([snapshot(1, { tasks: all.slice(-1000), truncated: true }), changed(2, task(7, "FAILED"))], 0);
+  await fetchOlder(store, hostOf(all), () => true, () => undefined);
+  assert.equal(store.ids.length, 4500);
+  assert.equal(store.tasks.get("t7")?.state, "FAILED");
 });
 
 test("gaps are crossed in growing steps", async () => {

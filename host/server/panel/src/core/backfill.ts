@@ -38,13 +38,9 @@ export async function fetchOlder(
     add: (rows) => store.addOlder(rows),
     isFull: () => store.isCapped,
   };
-  const lowest = (ids: Iterable<string>) => {
-    let least = Infinity;
-    for (const id of ids) least = Math.min(least, idNumber(id));
-    return least;
-  };
-  const isDone = (await fetchDown(jobs, lowest(store.jobs.keys()), isCurrent, onChanges)) &&
-    (await fetchDown(tasks, lowest(store.tasks.keys()), isCurrent, onChanges));
+  const from = store.snapshotFrom;
+  const isDone = (await fetchDown(jobs, from.jobs, isCurrent, onChanges)) &&
+    (await fetchDown(tasks, from.tasks, isCurrent, onChanges));
   if (isDone) store.finishOlder();
 }
 

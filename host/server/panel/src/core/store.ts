@@ -49,6 +49,8 @@ export class Store {
   isComplete = true;
   /** Older tasks were left out since there are too many. */
   isCapped = false;
+  /** The lowest numbers in the snapshot: what it left out is below. Events may have told of some of it since. */
+  snapshotFrom = { tasks: Infinity, jobs: Infinity };
   private told: Counts = { ...NO_COUNTS };
   private readonly kept: Counts = { ...NO_COUNTS };
   private readonly keptByJob = new Map<string, Counts>();
@@ -167,6 +169,7 @@ export class Store {
     this.isComplete = !snapshot.truncated;
     this.isCapped = false;
     this.largest = 0;
+    this.snapshotFrom = { tasks: lowest(snapshot.tasks), jobs: lowest(snapshot.jobs) };
     snapshot.jobs.forEach((job) => this.jobs.set(job.id, job));
     snapshot.queues.forEach((queue) => this.queues.set(queue.name, queue));
     snapshot.workers.forEach((worker) => this.putWorker(worker, now, changes));
@@ -352,6 +355,10 @@ export function key(state: TaskState): keyof Counts {
 
 export function total(counts: Counts): number {
   return Object.values(counts).reduce((sum: number, it: number) => sum + it, 0);
+}
+
+function lowest(rows: readonly { id: string }[]): number {
+  return rows.reduce((least, row) => Math.min(least, idNumber(row.id)), Infinity);
 }
 
 function measuredValues(it: Worker["measurements"]): (number | undefined)[] {

@@ -29,7 +29,29 @@ interface ChartProps {
 }
 
 export function Chart(props: ChartProps) {
-  const { ring, lines, height, format, tick, label } = props;
+  const { ring, lines, height, format, label } = props;
+  const now = lines.map((line) => lastOf(ring, line, format));
+  return (
+    <figure class="chart" aria-label={`${label}: ${now.join(", ")}`}>
+      <figcaption>
+        {lines.map((line, at) => (
+          <span key={line.label}>
+            <svg class="key" viewBox="0 0 18 6" aria-hidden="true">
+              <path d="M1 3h16" style={{ stroke: `var(${line.colour})`, strokeDasharray: line.dash?.join(" ") ?? "none" }} />
+            </svg>
+            {now[at]}
+          </span>
+        ))}
+      </figcaption>
+      {ring.times.length < 2
+        ? <p class="chart-box faint" style={{ height: `${height}px` }}>The line begins with the next measurement.</p>
+        : <Plot {...props} />}
+    </figure>
+  );
+}
+
+function Plot(props: ChartProps) {
+  const { ring, lines, height, tick } = props;
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
   const theme = themeTick.value;
@@ -51,21 +73,7 @@ export function Chart(props: ChartProps) {
     plot.current?.setData(rows(ring, lines));
   }, [tick]);
 
-  return (
-    <figure class="chart" aria-label={`${label}: ${lines.map((line) => lastOf(ring, line, format)).join(", ")}`}>
-      <figcaption>
-        {lines.map((line) => (
-          <span key={line.label}>
-            <svg class="key" viewBox="0 0 18 6" aria-hidden="true">
-              <path d="M1 3h16" style={{ stroke: `var(${line.colour})`, strokeDasharray: line.dash?.join(" ") }} />
-            </svg>
-            {lastOf(ring, line, format)}
-          </span>
-        ))}
-      </figcaption>
-      <div ref={box} class="chart-box" style={{ height: `${height}px` }} aria-hidden="true" />
-    </figure>
-  );
+  return <div ref={box} class="chart-box" style={{ height: `${height}px` }} aria-hidden="true" />;
 }
 
 function lastOf(ring: Ring, line: Line, format: (value: number) => string): string {

@@ -1,13 +1,15 @@
 // Where work is held up now: busy workers, and the stages that take longer than they may.
 
 import { duration, percent, plural } from "../core/format";
+import { taskLink } from "../core/route";
 import type { Bottlenecks } from "../core/wire";
 import { useAsked } from "../parts/asked";
+import { EndsKept } from "../parts/ends_kept";
 import { TaskLink, WorkerLink } from "../parts/links";
 import { Failed, Section } from "../parts/notes";
 
 const REFRESH_MS = 5000;
-const NAMED_MAX = 5;
+const NAMED_MAX = 3;
 const STAGES: Record<string, string> = {
   queue_wait: "waiting in queue", dispatch: "from placing to start", run: "running",
 };
@@ -43,17 +45,20 @@ export function BottlenecksSection() {
 function StageRow({ stage }: { stage: Bottlenecks["stages"][number] }) {
   return (
     <tr class={stage.exceeded ? "is-exceeded" : undefined}>
-      <td>{STAGES[stage.stage] ?? stage.stage}</td>
+      <td class="num">{STAGES[stage.stage] ?? stage.stage}</td>
       <td class="num right">{stage.n}</td>
       <td class="num right">{stage.n === 0 ? "–" : duration(stage.p50_ms)}</td>
       <td class="num right">{stage.exceeded && <span class="bad">! </span>}{stage.n === 0 ? "–" : duration(stage.p99_ms)}</td>
       <td class="num right">{duration(stage.threshold_ms)}</td>
-      <td class="wrap">
-        <span class="list">
-          {stage.tasks.slice(0, NAMED_MAX).map((task) => <span key={task.id}><TaskLink id={task.id} name={task.name} /> <span class="num">{duration(task.ms)}</span></span>)}
-        </span>
+      <td class="cell-slow">
+        {stage.tasks.slice(0, NAMED_MAX).map((task) => (
+          <div key={task.id} class="slow">
+            <a href={taskLink(task.id)} title={task.name}><EndsKept text={`${task.id} ${task.name}`} /></a>
+            <span class="num">{duration(task.ms)}</span>
+          </div>
+        ))}
       </td>
-      <td class="wrap">
+      <td>
         <span class="list">
           {stage.workers.slice(0, NAMED_MAX).map((it) => (
             <span key={it.worker}><WorkerLink id={it.worker} name={it.worker_name} /> <span class="num">{plural(it.n, "task", "tasks")} above</span></span>
