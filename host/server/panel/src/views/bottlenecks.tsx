@@ -46,10 +46,10 @@ function StageRow({ stage }: { stage: Bottlenecks["stages"][number] }) {
   return (
     <tr class={stage.exceeded ? "is-exceeded" : undefined}>
       <td class="num">{STAGES[stage.stage] ?? stage.stage}</td>
-      <td class="num right">{stage.n}</td>
-      <td class="num right">{stage.n === 0 ? "–" : duration(stage.p50_ms)}</td>
-      <td class="num right">{stage.exceeded && <span class="bad">! </span>}{stage.n === 0 ? "–" : duration(stage.p99_ms)}</td>
-      <td class="num right">{duration(stage.threshold_ms)}</td>
+      <td class="num right" data-label="tasks">{stage.n}</td>
+      <td class="num right" data-label="p50">{stage.n === 0 ? "–" : duration(stage.p50_ms)}</td>
+      <td class="num right" data-label="p99">{stage.exceeded && <span class="bad">! </span>}{stage.n === 0 ? "–" : duration(stage.p99_ms)}</td>
+      <td class="num right" data-label="may take">{duration(stage.threshold_ms)}</td>
       <td class="cell-slow">
         {stage.tasks.slice(0, NAMED_MAX).map((task) => (
           <div key={task.id} class="slow">

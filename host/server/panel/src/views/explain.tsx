@@ -70,7 +70,7 @@ function Verdicts({ verdicts, missing }: { verdicts: Verdict[]; missing?: string
           {ordered.map((it) => (
             <tr key={it.worker}>
               <td><WorkerLink id={it.worker} name={it.worker_name} /></td>
-              <td class="num right">{it.score === undefined ? "–" : decimal(it.score)}</td>
+              <td class="num right" data-label="score">{it.score === undefined ? "–" : decimal(it.score)}</td>
               <td><span class={it.verdict === "fits" ? "good" : "muted"}>{it.verdict === "fits" ? "✓ " : "✕ "}{it.text}</span></td>
               {hasTerms && <td><TermList terms={it.terms} /></td>}
             </tr>

@@ -22,6 +22,8 @@ const MARGIN = 8;
 const LABEL_SCALE = 0.42;
 const SCALE_MIN = 0.03;
 const SCALE_MAX = 2;
+/** A graph that would be smaller is scrolled. */
+const FIT_MIN = 0.16;
 
 interface GraphProps {
   tasks: ReadonlyMap<string, Task>;
@@ -151,7 +153,7 @@ function fit(box: HTMLElement | null, layout: Layout): number {
   if (box === null) return 1;
   const across = (box.clientWidth - 4) / (layout.width + 2 * MARGIN);
   const down = (box.clientHeight - 4) / (layout.height + 2 * MARGIN);
-  return clamp(Math.min(1, across, down));
+  return clamp(Math.max(FIT_MIN, Math.min(1, across, down)));
 }
 
 function useScale(box: { current: HTMLElement | null }, layout: Layout) {

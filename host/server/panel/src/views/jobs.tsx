@@ -56,10 +56,10 @@ function JobRow({ job, counts }: { job: Job; counts: Counts }) {
       <td><StateMark state={job.state} /></td>
       <td class="num">{job.id}</td>
       <td class="cell-name"><a href={jobLink(job.id)} title={job.name}>{job.name}</a></td>
-      <td class="num">{count(Math.max(job.n_tasks, total(counts)))}</td>
+      <td class="num" data-label="tasks">{count(Math.max(job.n_tasks, total(counts)))}</td>
       <td class="cell-progress"><CountsBar counts={counts} /></td>
-      <td class="num"><Time at={job.submitted} /></td>
-      <td class="num">
+      <td class="num" data-label="submitted"><Time at={job.submitted} /></td>
+      <td class="num" data-label="took">
         {job.ended === undefined && isIdle ? <span class="faint">open</span> : <Took from={job.submitted} to={job.ended} />}
       </td>
     </tr>

@@ -29,12 +29,12 @@ export function PathTable({ path }: { path: CriticalPath }) {
         <tbody>
           {rows.map((task) => (
             <tr key={task.id} class={task.is_on_path ? "is-on-path" : undefined}>
-              <td>{task.is_on_path ? <span title="on the critical path">◆ path</span> : ""}</td>
+              <td class="cell-path">{task.is_on_path ? <span title="on the critical path">◆ path</span> : ""}</td>
               <td><StateMark state={task.state} /></td>
               <td class="cell-name"><a href={taskLink(task.id)} title={task.name}>{task.id} {task.name}</a></td>
-              <td class="num right">{duration(task.spent_ms)}</td>
-              <td class="num right">{task.left_ms > 0 ? duration(task.left_ms) : "–"}</td>
-              <td class="num right">{task.is_on_path ? "0" : duration(task.slack_ms)}</td>
+              <td class="num right" data-label="ran">{duration(task.spent_ms)}</td>
+              <td class="num right" data-label="left">{task.left_ms > 0 ? duration(task.left_ms) : "–"}</td>
+              <td class="num right" data-label="slack">{task.is_on_path ? "0" : duration(task.slack_ms)}</td>
             </tr>
           ))}
         </tbody>

@@ -40,10 +40,10 @@ function QueueRow({ queue }: { queue: Queue }) {
   return (
     <tr data-testid="queue-row">
       <td class="cell-name"><a href={tasks}>{queue.name}</a></td>
-      <td class="num right">{count(queue.pending)}</td>
-      <td class="num right">{count(queue.placed)}</td>
-      <td class="num right">{queue.limit === undefined ? "–" : count(queue.limit)}</td>
-      <td>{queue.discipline ?? "as the policy says"}</td>
+      <td class="num right" data-label="waiting">{count(queue.pending)}</td>
+      <td class="num right" data-label="placed">{count(queue.placed)}</td>
+      <td class="num right" data-label="limit">{queue.limit === undefined ? "–" : count(queue.limit)}</td>
+      <td data-label="order">{queue.discipline ?? "as the policy says"}</td>
       <td>{queue.paused ? <span class="tag is-warn">paused</span> : "open"}</td>
       <td class="right">
         {queue.paused

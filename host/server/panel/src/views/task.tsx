@@ -150,7 +150,7 @@ function AttemptRow({ attempt }: { attempt: Attempt }) {
   const waited = attempt.started && duration(Date.parse(attempt.started) - Date.parse(attempt.assigned));
   return (
     <tr data-testid="attempt-row">
-      <td class="num right">{attempt.number}</td>
+      <td class="num right" data-label="No.">{attempt.number}</td>
       <td>
         {attempt.ended === undefined
           ? <StateMark state={attempt.started === undefined ? "ASSIGNED" : "RUNNING"} />
@@ -160,10 +160,10 @@ function AttemptRow({ attempt }: { attempt: Attempt }) {
         <WorkerLink id={attempt.worker} name={attempt.worker_name} />
         {attempt.devices && attempt.devices.length > 0 && <span class="faint"> gpu {attempt.devices.join(", ")}</span>}
       </td>
-      <td class="num"><Time at={attempt.assigned} /></td>
-      <td class="num right">{waited ?? "–"}</td>
-      <td class="num right"><Took from={attempt.started} to={attempt.ended} /></td>
-      <td class="num right" title={second && `second: ${second.worker} with ${decimal(second.score)}`}>{decimal(score)}</td>
+      <td class="num" data-label="placed"><Time at={attempt.assigned} /></td>
+      <td class="num right" data-label="start after">{waited ?? "–"}</td>
+      <td class="num right" data-label="ran"><Took from={attempt.started} to={attempt.ended} /></td>
+      <td class="num right" data-label="score" title={second && `second: ${second.worker} with ${decimal(second.score)}`}>{decimal(score)}</td>
       <td><span class="faint">scoring</span> <DecidedBy stamp={scoring} /> <span class="faint">queue</span> <DecidedBy stamp={queue} /></td>
     </tr>
   );

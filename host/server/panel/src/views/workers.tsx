@@ -22,7 +22,9 @@ import { Queues } from "./queues";
 const OPEN_MAX = 6;
 const REFRESH_MS = 3000;
 const SCORES_MS = 5000;
-const SILENT_MS = 5000;
+/** Silence that is worth a look, until it is known how often a worker reports: the standard is 5 s. */
+const SILENT_MS = 8000;
+const SILENT_SHARE = 1.6;
 
 const SHARES: Line[] = [
   { label: "cpu", colour: "--line-1", series: 0 },
@@ -138,9 +140,14 @@ function Heartbeat({ worker }: { worker: Worker }) {
   const heard = store.heard.get(worker.id);
   if (heard === undefined) return <span class="faint">not heard of since the host started</span>;
   const silent = Date.now() - heard;
-  const isSilent = silent > SILENT_MS;
+  const isSilent = worker.state === "suspect" || worker.state === "lost" || silent > usualSilence(worker.id);
   const words = silent < 1500 ? "heard just now" : `heard ${span(silent)} ago`;
   return <span class={isSilent ? "heartbeat warn" : "heartbeat faint"}>{isSilent ? "! " : ""}{words}</span>;
+}
+
+function usualSilence(worker: string): number {
+  const [before, last] = store.measured.get(worker)?.times.slice(-2) ?? [];
+  return last === undefined ? SILENT_MS : Math.max(2000, (last - before) * 1000 * SILENT_SHARE);
 }
 
 function WorkerBody({ worker, score }: { worker: Worker; score?: Standing }) {
