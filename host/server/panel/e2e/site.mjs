@@ -12,7 +12,7 @@ const TIMES = '[heartbeat]\ninterval = "500ms"\nsuspect_after = "2s"\nlost_after
 
 export class Site {
   /** With more TOML. */
-  static async start(toml = TIMES) {
+  static async start(toml = "") {
     const site = new Site();
     site.folder = mkdtempSync(join(tmpdir(), "pointsman-panel-"));
     site.port = await freePort();
@@ -23,7 +23,7 @@ export class Site {
     site.config = join(site.folder, "pointsman.toml");
     writeFileSync(
       site.config,
-      `[server]\nlisten = "127.0.0.1:${site.port}"\ndata_dir = ${place("data")}\n[policies]\ndirectory = ${place("policies")}\n${toml}`,
+      `[server]\nlisten = "127.0.0.1:${site.port}"\ndata_dir = ${place("data")}\n[policies]\ndirectory = ${place("policies")}\n${toml}${TIMES}`,
     );
     await site.startHost();
     return site;
