@@ -1,10 +1,12 @@
 // The frame around all views: where one is, whether the host is heard, and the way from view to view.
 
 import { useEffect, useErrorBoundary, useRef } from "preact/hooks";
-import { count } from "./core/format";
+import { count, plural } from "./core/format";
+import { openAlerts } from "./core/news";
 import { VIEWS, link, type Route, type ViewName } from "./core/route";
 import { visible } from "./core/text";
 import { isLoaded, linkState, route, store, tasksTick, workersTick } from "./live";
+import { news } from "./news";
 import { ConnectionStatus, LostBanner } from "./parts/connection";
 import { Waiting } from "./parts/notes";
 import { TokenForm } from "./parts/token_form";
@@ -94,6 +96,7 @@ function Totals() {
   const counts = store.counts();
   const workers = [...store.workers.values()];
   const nLive = workers.filter((worker) => worker.state === "live").length;
+  const nAlerts = openAlerts(news.value).length;
   const rows: [string, string][] = [
     ["running", count(counts.running + counts.assigned)],
     ["waiting", count(counts.pending)],
@@ -105,6 +108,11 @@ function Totals() {
       {rows.map(([name, value]) => (
         <span key={name}><b class="num">{value}</b> {name}</span>
       ))}
+      {nAlerts > 0 && (
+        <a class="bad" href={link("activity", undefined, new URLSearchParams({ kind: "alert" }))} data-testid="alerts">
+          ! {plural(nAlerts, "alert", "alerts")}
+        </a>
+      )}
       <span>term <b class="num">{count(store.term)}</b></span>
     </span>
   );

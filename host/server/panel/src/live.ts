@@ -34,10 +34,16 @@ export function followChanges(follower: Follower): () => void {
   return () => void followers.delete(follower);
 }
 
-/** The host's time, by the local clock and what it said last. */
+/** The local time of what is shown: it stands still while the host is not heard. */
+export function shownNow(): number {
+  const link = linkState.value;
+  return link.state === "lost" ? link.since : Date.now();
+}
+
+/** The same by the host's clock, as far as its last snapshot told it. */
 let clockOffset = 0;
 export function hostNow(): number {
-  return Date.now() + clockOffset;
+  return shownNow() + clockOffset;
 }
 
 let queued: Message[] = [];

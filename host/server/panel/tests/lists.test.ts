@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NO_FILTER, matcher, readFilter, writeFilter } from "../src/core/filter";
-import { line, mergeNews } from "../src/core/news";
+import { line, mergeNews, openAlerts } from "../src/core/news";
 import { POINTS_MAX, Ring } from "../src/core/ring";
 import { link, readRoute, taskLink } from "../src/core/route";
 import { SortedIds } from "../src/core/sorted";
@@ -68,6 +68,13 @@ test("rings hold so many points, in the order of time", () => {
   assert.equal(ring.times[0], 50);
   assert.equal(ring.values[0].length, POINTS_MAX);
   assert.equal(ring.values[1][0], null);
+});
+
+test("an alert is open until it is taken back", () => {
+  const alert = (n: number, raised: boolean, worker?: string) =>
+    event(n, { kind: "alert", alert: worker ? "worker_cpu" : "run", raised, worker, value: 1, threshold: 0.9, text: "" });
+  const news = mergeNews([], [alert(1, true, "w1"), alert(2, true, "w2"), alert(3, false, "w1"), alert(4, true), alert(5, true, "w2")]);
+  assert.deepEqual(openAlerts(news).map((it) => it.n), [5, 4]);
 });
 
 test("news come newest first, each once", () => {

@@ -74,6 +74,18 @@ function because(reason: string | undefined): string {
   return reason === undefined || reason === "" ? "" : `: ${reason}`;
 }
 
+/** Alerts that were raised and not taken back since; news come newest first. */
+export function openAlerts(news: readonly PublicEvent[]): PublicEvent[] {
+  const seen = new Set<string>();
+  return news.filter((event) => {
+    if (event.kind !== "alert") return false;
+    const about = `${event.alert} ${event.worker ?? ""}`;
+    const isNewest = !seen.has(about);
+    seen.add(about);
+    return isNewest && event.raised;
+  });
+}
+
 /** Newest first, each number once, so many at most. */
 export function mergeNews(known: readonly PublicEvent[], more: readonly PublicEvent[]): PublicEvent[] {
   const byNumber = new Map([...known, ...more].map((event) => [event.n, event]));

@@ -2,7 +2,7 @@
 
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 
-const OVERSCAN = 8;
+export const OVERSCAN = 8;
 
 export interface Rows { first: number; end: number }
 

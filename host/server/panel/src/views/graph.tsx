@@ -22,8 +22,9 @@ const MARGIN = 8;
 const LABEL_SCALE = 0.42;
 const SCALE_MIN = 0.03;
 const SCALE_MAX = 2;
-/** A graph that would be smaller is scrolled. */
+/** A graph that would be smaller, or lower, is scrolled. */
 const FIT_MIN = 0.16;
+const FLAT_PX = 180;
 
 interface GraphProps {
   tasks: ReadonlyMap<string, Task>;
@@ -148,12 +149,13 @@ function clamp(scale: number): number {
   return Math.max(SCALE_MIN, Math.min(SCALE_MAX, scale));
 }
 
-/** So that all of it is in sight, or at least can be read in one direction. */
+/** So that all of it is in sight, or, of a long and flat one, so much that it can be told apart. */
 function fit(box: HTMLElement | null, layout: Layout): number {
   if (box === null) return 1;
   const across = (box.clientWidth - 4) / (layout.width + 2 * MARGIN);
   const down = (box.clientHeight - 4) / (layout.height + 2 * MARGIN);
-  return clamp(Math.max(FIT_MIN, Math.min(1, across, down)));
+  const flat = Math.min(1, FLAT_PX / layout.height);
+  return clamp(Math.max(FIT_MIN, flat, Math.min(1, across, down)));
 }
 
 function useScale(box: { current: HTMLElement | null }, layout: Layout) {

@@ -24,6 +24,8 @@ import { TaskTable } from "./task_table";
 const DRAWN_MAX = 3000;
 const PATH_ROWS = 1000;
 const REDRAW_MS = 400;
+const REDRAW_LARGE_MS = 1000;
+const LARGE = 500;
 
 export function JobView({ id }: { id: string }) {
   const job = useAsked<Job>(`/v1/jobs/${encodeURIComponent(id)}`, { gap: 2000 });
@@ -159,7 +161,8 @@ function useJobTasks(id: string | undefined): JobTasksState {
       setState((it) => ({ tasks: known.tasks, tick: it.tick + 1, isLoaded: true }));
     };
     const stop = followChanges((changes) => {
-      if (known.follow(changes.tasks, store.tasks) && timer === 0) timer = window.setTimeout(show, REDRAW_MS);
+      if (!known.follow(changes.tasks, store.tasks) || timer !== 0) return;
+      timer = window.setTimeout(show, known.tasks.size > LARGE ? REDRAW_LARGE_MS : REDRAW_MS);
     });
     fetchAll(id, known, abort.signal).then(show).catch((error: Error) => {
       if (!abort.signal.aborted) setState((it) => ({ ...it, error: error.message }));

@@ -123,7 +123,7 @@ function Available({ slot, serving, available, change }: { slot: Slot; serving?:
   if (available.length === 0) return null;
   return (
     <table class="plain available">
-      <thead><tr><th>Available</th><th>Version</th><th>Digest</th><th>Source</th><th>What it does</th><th /></tr></thead>
+      <thead><tr><th>Available</th><th>Version</th><th>Digest</th><th>Source</th><th>What it does</th><th><span class="hidden">Action</span></th></tr></thead>
       <tbody>
         {available.map((policy) => {
           const isServing = serving?.name === policy.name && serving.digest === policy.digest;

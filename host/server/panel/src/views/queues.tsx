@@ -27,7 +27,7 @@ export function Queues() {
   return (
     <Section title="Queues">
       <table class="plain queues-table">
-        <thead><tr><th>Queue</th><th class="right">Waiting</th><th class="right">Placed</th><th class="right">Limit</th><th>Order</th><th>State</th><th /></tr></thead>
+        <thead><tr><th>Queue</th><th class="right">Waiting</th><th class="right">Placed</th><th class="right">Limit</th><th>Order</th><th>State</th><th><span class="hidden">Action</span></th></tr></thead>
         <tbody>{queues.map((queue) => <QueueRow key={queue.name} queue={queue} />)}</tbody>
       </table>
     </Section>

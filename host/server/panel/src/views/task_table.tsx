@@ -9,7 +9,7 @@ import { store } from "../live";
 import { EndsKept } from "../parts/ends_kept";
 import { Meter, StateMark } from "../parts/marks";
 import { Time, Took } from "../parts/times";
-import { NARROW, useMedia, useWindow } from "../parts/window";
+import { NARROW, OVERSCAN, useMedia, useWindow } from "../parts/window";
 
 const ROW_PX = 28;
 const CARD_PX = 62;
@@ -46,6 +46,9 @@ export function TaskTable({ ids, onSeen, isInPage }: TableProps) {
   }, [onSeen, first]);
 
   const activeIndex = active !== undefined && ids.has(active) ? ids.nAbove(active) : 0;
+  // One row in sight can be reached by Tab, also when the active one has been scrolled away.
+  const isActiveSeen = activeIndex >= first && activeIndex < end;
+  const tabIndex = isActiveSeen ? activeIndex : Math.min(end - 1, first === 0 ? 0 : first + OVERSCAN);
   const move = (to: number) => {
     const index = Math.max(0, Math.min(ids.length - 1, to));
     setActive(ids.fromTop(index));
@@ -60,7 +63,7 @@ export function TaskTable({ ids, onSeen, isInPage }: TableProps) {
     if (event.key in steps) {
       event.preventDefault();
       move(steps[event.key]);
-    } else if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.role === "row") {
+    } else if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.getAttribute("role") === "row") {
       location.hash = taskLink(`t${ids.fromTop(activeIndex)}`);
     }
   };
@@ -76,7 +79,7 @@ export function TaskTable({ ids, onSeen, isInPage }: TableProps) {
         <div class="tall" role="presentation" style={{ height: `${ids.length * rowPx}px` }}>
           {rows.map((task, at) => (
             <Row
-              key={task.id} task={task} index={first + at} rowPx={rowPx} isActive={first + at === activeIndex}
+              key={task.id} task={task} index={first + at} rowPx={rowPx} isReached={first + at === tabIndex}
               onFocus={setActive}
             />
           ))}
@@ -125,16 +128,17 @@ interface RowProps {
   task: Task;
   index: number;
   rowPx: number;
-  isActive: boolean;
+  /** By the Tab key. */
+  isReached: boolean;
   onFocus: (id: number) => void;
 }
 
-const Row = memo(function Row({ task, index, rowPx, isActive, onFocus }: RowProps) {
+const Row = memo(function Row({ task, index, rowPx, isReached, onFocus }: RowProps) {
   const last = task.attempts?.at(-1);
   const worker = task.worker_name ?? last?.worker_name ?? task.worker ?? last?.worker;
   return (
     <div
-      class="row" role="row" aria-rowindex={index + 2} tabIndex={isActive ? 0 : -1} data-testid="task-row"
+      class="row" role="row" aria-rowindex={index + 2} tabIndex={isReached ? 0 : -1} data-testid="task-row"
       data-task={task.id} style={{ transform: `translateY(${index * rowPx}px)` }}
       onFocus={() => onFocus(Number(task.id.slice(1)))}
       onClick={(event) => {

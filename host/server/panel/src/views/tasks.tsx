@@ -135,7 +135,7 @@ function Shown({ nShown, filter }: { nShown: number; filter: TaskFilter }) {
   const nAll = total(store.counts());
   const parts = [isFiltered(filter) ? `${count(nShown)} of ${plural(nKept, "task", "tasks")}` : plural(nKept, "task", "tasks")];
   if (store.isCapped) {
-    parts.push(`the newest ${count(TASKS_MAX)} of ${count(nAll)}; older ones: pointsman tasks`);
+    parts.push(`the newest ${count(TASKS_MAX)} of ${count(nAll)}; older ones: pointsman status`);
   } else if (problemOfOlder.value !== "") parts.push(`older ones could not be loaded: ${problemOfOlder.value}`);
   else if (!store.isComplete) parts.push(`loading ${count(Math.max(0, nAll - nKept))} more…`);
   return <span class="faint shown" data-testid="shown">{parts.join("; ")}</span>;

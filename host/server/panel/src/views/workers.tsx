@@ -6,7 +6,7 @@ import { bytes, cores, count, decimal, duration, percent, span } from "../core/f
 import { link } from "../core/route";
 import { idNumber } from "../core/sorted";
 import type { Amounts, Scores, Standing, Worker } from "../core/wire";
-import { announce, epoch, linkState, secondTick, store, workersTick } from "../live";
+import { announce, epoch, linkState, secondTick, shownNow, store, workersTick } from "../live";
 import { Action } from "../parts/action";
 import { useAsked } from "../parts/asked";
 import { Chart, type Line } from "../parts/chart";
@@ -92,11 +92,13 @@ interface CardProps {
 }
 
 function WorkerCard({ worker, score, isBanded, isAsked, isOpenFirst }: CardProps) {
-  const [isOpen, setIsOpen] = useState(isOpenFirst || isAsked);
+  const [isOpen, setIsOpen] = useState(isOpenFirst);
   const path = `/v1/workers/${encodeURIComponent(worker.id)}`;
   const isOut = worker.drained === true || worker.state === "draining";
   useEffect(() => {
-    if (isAsked) document.getElementById(`worker-${worker.id}`)?.scrollIntoView({ block: "start" });
+    if (!isAsked) return;
+    setIsOpen(true);
+    document.getElementById(`worker-${worker.id}`)?.scrollIntoView({ block: "start" });
   }, [isAsked]);
   return (
     <section class={isAsked ? "worker is-asked" : "worker"} id={`worker-${worker.id}`} data-testid="worker-row" data-worker={worker.id} aria-label={`Worker ${worker.name}`}>
@@ -139,7 +141,7 @@ function Heartbeat({ worker }: { worker: Worker }) {
   void secondTick.value;
   const heard = store.heard.get(worker.id);
   if (heard === undefined) return <span class="faint">not heard of since the host started</span>;
-  const silent = Date.now() - heard;
+  const silent = Math.max(0, shownNow() - heard);
   const isSilent = worker.state === "suspect" || worker.state === "lost" || silent > usualSilence(worker.id);
   const words = silent < 1500 ? "heard just now" : `heard ${span(silent)} ago`;
   return <span class={isSilent ? "heartbeat warn" : "heartbeat faint"}>{isSilent ? "! " : ""}{words}</span>;
