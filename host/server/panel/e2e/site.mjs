@@ -90,8 +90,8 @@ export class Site {
 }
 
 /** Asks again until the answer is yes; errors mean no. */
-export async function until(what, ask) {
-  const deadline = Date.now() + PATIENCE_MS;
+export async function until(what, ask, patience = PATIENCE_MS) {
+  const deadline = Date.now() + patience;
   let last;
   while (Date.now() < deadline) {
     try {

@@ -28,7 +28,11 @@ export function App() {
   const state = linkState.value.state;
   const main = useRef<HTMLElement>(null);
   const place = `${here.view}/${here.id ?? ""}`;
+  const isFirst = useRef(true);
   useEffect(() => {
+    // The view that had the focus is gone.
+    if (!isFirst.current) main.current?.focus({ preventScroll: true });
+    isFirst.current = false;
     document.title = visible(`${here.id ?? TITLES[here.view]} · Pointsman`);
     main.current?.scrollTo(0, 0);
   }, [place]);

@@ -6,7 +6,7 @@ import { get, isRefused, openStream, whenRefused } from "./api";
 import { fetchOlder } from "./core/backfill";
 import { Connection, type Link } from "./core/connection";
 import { readRoute, type Route } from "./core/route";
-import { Store, noChanges, type Changes } from "./core/store";
+import { Store, type Changes } from "./core/store";
 import type { Counts, Job, Message, Page, Task } from "./core/wire";
 
 export const store = new Store();
@@ -92,17 +92,23 @@ function startAnew(): void {
   if (!store.isComplete) void fillUp(epoch.value);
 }
 
+const AGAIN_MS = 5_000;
+
 async function fillUp(current: number): Promise<void> {
   const lists = {
     tasks: (after: number, limit: number) => get<Page<Task>>(`/v1/tasks?limit=${limit}&cursor=t${after}`),
     jobs: (after: number, limit: number) => get<Page<Job>>(`/v1/jobs?limit=${limit}&cursor=j${after}`),
   };
-  try {
-    await fetchOlder(store, lists, () => epoch.value === current, announce);
-    announce({ ...noChanges(), replaced: false });
-    tasksTick.value += 1;
-  } catch (error) {
-    if (epoch.value === current) problemOfOlder.value = String((error as Error).message);
+  while (epoch.value === current) {
+    try {
+      await fetchOlder(store, lists, () => epoch.value === current, announce);
+      problemOfOlder.value = "";
+      tasksTick.value += 1;
+      return;
+    } catch (error) {
+      if (epoch.value === current) problemOfOlder.value = (error as Error).message;
+    }
+    await new Promise((done) => setTimeout(done, AGAIN_MS));
   }
 }
 
@@ -138,7 +144,9 @@ export function start(): void {
   window.addEventListener("online", () => connection.connectNow());
   window.addEventListener("offline", () => connection.noteOffline());
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) connection.connectNow();
+    if (document.hidden) return;
+    connection.connectNow();
+    if (queued.length > 0) applyQueued();
   });
   window.addEventListener("hashchange", () => (route.value = readRoute(location.hash)));
   window.setInterval(() => (secondTick.value = Date.now()), 1000);

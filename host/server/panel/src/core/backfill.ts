@@ -1,11 +1,10 @@
 // Asks for the tasks and jobs that a snapshot left out, newest first, while the page is already in use.
 
 import { idNumber } from "./sorted";
-import type { Changes, Store } from "./store";
+import { JOBS_MAX, type Changes, type Store } from "./store";
 import type { Job, Page, Task } from "./wire";
 
 const PAGE = 1000;
-const JOBS_MAX = 5000;
 
 export interface Lists {
   tasks(after: number, limit: number): Promise<Page<Task>>;

@@ -2,7 +2,7 @@
 
 import { logText } from "./text";
 
-export const KEPT_CHARS = 400_000;
+export const KEPT_CHARS = 200_000;
 
 export interface Piece { bytes: Uint8Array; offset: number; isComplete: boolean; isTruncated: boolean }
 

@@ -8,6 +8,9 @@ import type {
 } from "./wire";
 
 export const TASKS_MAX = 50_000;
+export const JOBS_MAX = 5000;
+/** So many more may gather before the oldest are sorted out. */
+const JOBS_SPARE = 1000;
 export const NO_COUNTS: Counts = {
   pending: 0, assigned: 0, running: 0, succeeded: 0, failed: 0, skipped: 0, cancelled: 0,
 };
@@ -55,6 +58,8 @@ export class Store {
   private readonly kept: Counts = { ...NO_COUNTS };
   private readonly keptByJob = new Map<string, Counts>();
   private largest = 0;
+  /** Older rows are being asked for. */
+  private isFilling = false;
   /** Forgotten while older rows are being asked for: an answer that was under way does not bring them back. */
   private readonly forgotten = new Set<string>();
 
@@ -130,6 +135,7 @@ export class Store {
   /** All older rows have been asked for. */
   finishOlder(): void {
     this.forgotten.clear();
+    this.isFilling = false;
     this.isComplete = !this.isCapped;
   }
 
@@ -167,6 +173,7 @@ export class Store {
     this.told = { ...snapshot.counts };
     this.policies = snapshot.policies;
     this.isComplete = !snapshot.truncated;
+    this.isFilling = snapshot.truncated;
     this.isCapped = false;
     this.largest = 0;
     this.snapshotFrom = { tasks: lowest(snapshot.tasks), jobs: lowest(snapshot.jobs) };
@@ -194,7 +201,6 @@ export class Store {
         break;
       case "job_forgotten":
         this.jobs.delete(event.job);
-        this.keptByJob.delete(event.job);
         changes.jobs.add(event.job);
         break;
       case "feedback":
@@ -263,7 +269,7 @@ export class Store {
   }
 
   private forget(id: string, changes: Changes): void {
-    if (!this.isComplete) this.forgotten.add(id);
+    if (this.isFilling) this.forgotten.add(id);
     const old = this.tasks.get(id);
     if (old === undefined) return;
     this.told[key(old.state)] -= 1;
@@ -272,6 +278,7 @@ export class Store {
 
   private drop(task: Task, changes: Changes): void {
     this.countRow(task, -1);
+    if (total(this.keptByJob.get(task.job) ?? NO_COUNTS) === 0) this.keptByJob.delete(task.job);
     this.tasks.delete(task.id);
     changes.tasks.add(task.id);
     changes.jobs.add(task.job);
@@ -333,6 +340,15 @@ export class Store {
     for (const id of changes.tasks) (this.tasks.has(id) ? added : removed).push(idNumber(id));
     this.ids.change(added.filter((id) => !this.ids.has(id)), removed);
     while (this.ids.length > this.max) this.dropOldest(changes);
+    if (this.jobs.size > JOBS_MAX + JOBS_SPARE) this.dropOldestJobs(changes);
+  }
+
+  private dropOldestJobs(changes: Changes): void {
+    const oldest = [...this.jobs.keys()].sort((a, b) => idNumber(a) - idNumber(b)).slice(0, -JOBS_MAX);
+    for (const id of oldest) {
+      this.jobs.delete(id);
+      changes.jobs.add(id);
+    }
   }
 
   private dropOldest(changes: Changes): void {

@@ -22,14 +22,16 @@ interface TableProps {
   tick: number;
   onSeen?: (rows: readonly Task[]) => void;
   isInPage?: boolean;
+  /** Under which name the place is kept for who comes back. */
+  place?: string;
 }
 
-export function TaskTable({ ids, onSeen, isInPage }: TableProps) {
+export function TaskTable({ ids, onSeen, isInPage, place }: TableProps) {
   const box = useRef<HTMLDivElement>(null);
   const rowPx = useMedia(NARROW) ? CARD_PX : ROW_PX;
   const { first, end } = useWindow(box, ids.length, rowPx);
   const [active, setActive] = useState<number | undefined>(undefined);
-  useKeptPlace(box, ids, rowPx);
+  useKeptPlace(box, ids, rowPx, place);
   const rows: Task[] = [];
   for (let index = first; index < end; index++) {
     const task = store.tasks.get(`t${ids.fromTop(index)}`);
@@ -89,9 +91,16 @@ export function TaskTable({ ids, onSeen, isInPage }: TableProps) {
   );
 }
 
-/** New rows come in above: who has scrolled down stays with the rows in sight. */
-function useKeptPlace(box: { current: HTMLDivElement | null }, ids: SortedIds, rowPx: number): void {
+/** Ids of the topmost rows in sight, by place. */
+const leftAt = new Map<string, number>();
+
+/** New rows come in above: who has scrolled down stays with the rows in sight, and finds them when back. */
+function useKeptPlace(box: { current: HTMLDivElement | null }, ids: SortedIds, rowPx: number, name = ""): void {
   const place = useRef<{ ids: SortedIds; id: number; index: number } | undefined>(undefined);
+  useLayoutEffect(() => {
+    const id = leftAt.get(name);
+    if (box.current !== null && id !== undefined && ids.has(id)) box.current.scrollTop = ids.nAbove(id) * rowPx;
+  }, []);
   useLayoutEffect(() => {
     const element = box.current;
     if (element === null) return;
@@ -103,6 +112,8 @@ function useKeptPlace(box: { current: HTMLDivElement | null }, ids: SortedIds, r
     const note = () => {
       const index = Math.min(ids.length - 1, Math.floor(element.scrollTop / rowPx));
       place.current = { ids, id: ids.fromTop(index), index };
+      if (name !== "" && index > 0) leftAt.set(name, ids.fromTop(index));
+      else leftAt.delete(name);
     };
     note();
     element.addEventListener("scroll", note, { passive: true });

@@ -37,7 +37,7 @@ export function TasksView({ query }: { query: URLSearchParams }) {
       <FilterBar filter={filter} onChange={change} nShown={list.ids.length} />
       {list.ids.length === 0
         ? <NoTasks filter={filter} onClear={() => replaceHash(link("tasks"))} />
-        : <TaskTable ids={list.ids} tick={tick} onSeen={askReasons} />}
+        : <TaskTable ids={list.ids} tick={tick} onSeen={askReasons} place={`tasks?${address}`} />}
     </div>
   );
 }
