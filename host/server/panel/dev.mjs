@@ -72,4 +72,4 @@ server.on("upgrade", (incoming, socket, head) => {
   asked.end();
 });
 
-server.listen(Number(port), "127.0.0.1", () => console.log(`http://127.0.0.1:${port} -> ${host}`));
+server.listen(Number(port), "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port} -> ${host}`));

@@ -14,7 +14,7 @@ import { Section } from "../parts/notes";
 
 /** Larger graphs are drawn in plain columns. */
 const LAYERED_MAX = 500;
-const LABEL_CHARS = 24;
+const LABEL_CHARS = 19;
 const NODE: Size = { width: 184, height: 24, gapX: 44, gapY: 8 };
 const SMALL: Size = { width: 184, height: 24, gapX: 90, gapY: 4 };
 const MARGIN = 8;
@@ -160,7 +160,17 @@ function fit(box: HTMLElement | null, layout: Layout): number {
 
 function useScale(box: { current: HTMLElement | null }, layout: Layout) {
   const [scale, setScale] = useState(1);
+  const before = useRef(scale);
   useLayoutEffect(() => setScale(fit(box.current, layout)), [layout]);
+  // What was in the middle stays there.
+  useLayoutEffect(() => {
+    const element = box.current;
+    const ratio = scale / before.current;
+    before.current = scale;
+    if (element === null || ratio === 1) return;
+    const [halfX, halfY] = [element.clientWidth / 2, element.clientHeight / 2];
+    element.scrollTo((element.scrollLeft + halfX) * ratio - halfX, (element.scrollTop + halfY) * ratio - halfY);
+  }, [scale]);
   return [scale, setScale] as const;
 }
 

@@ -164,7 +164,7 @@ function WorkerBody({ worker, score }: { worker: Worker; score?: Standing }) {
         <Facts
           rows={[
             ["Limits", worker.limits],
-            ["Life", worker.incarnation > 1 && `the ${worker.incarnation}. of this worker`],
+            ["Lives", worker.incarnation > 1 && worker.incarnation],
             ["Connections", worker.measurements.connections],
             ["Labels", worker.labels && Object.keys(worker.labels).length > 0 &&
               <span class="list">{Object.entries(worker.labels).map(([name, value]) => <code key={name}>{name}={value}</code>)}</span>],
@@ -178,8 +178,8 @@ function WorkerBody({ worker, score }: { worker: Worker; score?: Standing }) {
           ? <Measured worker={worker} />
           : (
             <>
-              <Chart ring={ring} lines={SHARES} height={96} top={1} isFixed format={percent} tick={tick} label="Use" />
-              <Chart ring={ring} lines={ROUND_TRIP} height={96} top={5} format={(it) => duration(it)} tick={tick} label="Round trip" />
+              <Chart ring={ring} lines={SHARES} height={116} top={1} isFixed format={percent} tick={tick} label="Use" />
+              <Chart ring={ring} lines={ROUND_TRIP} height={116} top={5} format={(it) => duration(it)} tick={tick} label="Round trip" />
             </>
           )}
       </div>
