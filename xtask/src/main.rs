@@ -11,7 +11,7 @@ const USAGE: &str = "\
 cargo xtask demo [--keep]      build, run a real workflow on three workers, swap policies meanwhile
 cargo xtask test [ARGS…]       every test; ARGS go to the test runner (for example a test's name)
 cargo xtask panel              build the panel, with Node.js; demo and test do it where they can
-cargo xtask bench [NAME…]      benchmarks in release mode: inner, processes, decision, simulation, waiting, hostile; all without NAME
+cargo xtask bench [NAME…]      benchmarks in release mode: inner, processes, decision, simulation, waiting, hostile, stalled; all without NAME
 cargo xtask soak [--swaps N | --compile FILE]
                                replace policies under load, or compile a large one; what that does to latency
 cargo xtask sim [--seeds N | --seed S | --script FILE] [--profile NAME] [--steps N] [--twice] [--shrink SECONDS]

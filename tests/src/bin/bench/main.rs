@@ -1,4 +1,4 @@
-//! The project's benchmarks: `cargo xtask bench [inner | processes | decision | simulation | waiting | hostile]`. Prints ratios of what
+//! The project's benchmarks: `cargo xtask bench [inner | processes | decision | simulation | waiting | hostile | stalled]`. Prints ratios of what
 //! was measured side by side in one run, and keeps the numbers as JSON under `target/bench`.
 
 mod decision;
@@ -6,19 +6,21 @@ mod hostile;
 mod inner;
 mod processes;
 mod simulation;
+mod stalled;
 mod waiting;
 
 use serde_json::Value;
 use std::process::ExitCode;
 
 type Bench = fn() -> Value;
-const BENCHES: [(&str, Bench); 6] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("inner", inner::run),
     ("processes", processes::run),
     ("decision", decision::run),
     ("simulation", simulation::run),
     ("waiting", waiting::run),
     ("hostile", hostile::run),
+    ("stalled", stalled::run),
 ];
 
 fn main() -> ExitCode {
