@@ -21,6 +21,7 @@ test("durations have two units at most", () => {
 test("what ticks has whole seconds", () => {
   assert.equal(span(1999), "1 s");
   assert.equal(span(-5), "0 s");
+  assert.equal(span(NaN), "–");
   assert.equal(span(61_000), "1 min 1 s");
 });
 
@@ -39,6 +40,11 @@ test("amounts", () => {
   assert.equal(decimal(0.64481), "0.645");
   assert.equal(decimal(-0.25), "−0.250");
   assert.equal(decimal(1234.5), "1234.5");
+});
+
+test("a time that is none does no harm", () => {
+  assert.equal(clockInFull(new Date("never")), "unknown");
+  assert.equal(duration(Date.parse("never")), "–");
 });
 
 test("the tooltip of a time tells its offset and UTC", () => {

@@ -22,6 +22,7 @@ function two(large: number, largeUnit: string, small: number, smallUnit: string)
 
 /** Whole seconds and up, for what ticks. */
 export function span(ms: number): string {
+  if (!Number.isFinite(ms)) return "–";
   const s = Math.max(0, Math.floor(ms / 1000));
   return s < 60 ? `${s} s` : duration(s * 1000);
 }
@@ -79,6 +80,7 @@ export function clock(at: Date, now: Date): string {
 
 /** Local time in full with its offset, and UTC as on the wire. */
 export function clockInFull(at: Date): string {
+  if (Number.isNaN(at.getTime())) return "unknown";
   const minutes = -at.getTimezoneOffset();
   const size = Math.abs(minutes);
   const offset = `UTC${minutes < 0 ? "−" : "+"}${pad(Math.floor(size / 60))}:${pad(size % 60)}`;
