@@ -1,5 +1,6 @@
 //! What Prometheus reads: true figures, as many lines for many tasks as for few.
 
+use pointsman_protocol::worker::PROTOCOL_VERSION;
 use pointsman_tests::site::{Crew, Site, job};
 use std::collections::BTreeMap;
 
@@ -69,6 +70,51 @@ async fn figures_never_grow_with_tasks_and_add_up_at_rest() {
         }
         tokio::task::yield_now().await;
     }
+    site.stop().await;
+}
+
+/// Registers a worker that never comes again.
+async fn pass_by(http: &reqwest::Client, site: &Site, index: u64) {
+    let body = serde_json::json!({
+        "protocol": PROTOCOL_VERSION, "name": format!("passer-by-{index}"), "life": index, "n": 1,
+        "token": format!("{index:064x}"), "capacity": {"cpu_milli": 1, "memory": 1},
+    });
+    let request = http.post(site.url("/v1/workers")).json(&body);
+    let response = request.send().await.expect("the host answers");
+    assert!(response.status().is_success(), "{}", response.text().await.unwrap_or_default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_workers_and_policies_that_come_and_go_leave_no_figures_behind() {
+    let toml = "[heartbeat]\ninterval = \"1s\"\nsuspect_after = \"2s\"\nlost_after = \"3s\"\n";
+    let site = Site::start_with(toml).await;
+    site.hire(Crew { n_workers: 2, cpus: 64, no_execution: true }).await;
+    site.submit(&job(50, "true")).await;
+    site.until_succeeded(50).await;
+    let (before, _) = scrape(&site).await;
+    let http = reqwest::Client::new();
+    for index in 0..500 {
+        pass_by(&http, &site, index).await;
+    }
+    let policy =
+        pointsman_bundle::POLICIES.iter().find(|it| it.name == "fifo").expect("it is there");
+    for version in 0..50 {
+        let label = format!("version {version}");
+        site.drop_in("priority-ageing", &pointsman_tests::soak::labelled(policy.bytes, &label));
+        site.reload_policies().await;
+    }
+    site.submit(&job(20_000, "true")).await;
+    site.until_succeeded(20_050).await;
+    let (after, values) = scrape(&site).await;
+    let of_state = |state: &str| {
+        let labels = ["no", "yes"].map(|it| format!("{{state=\"{state}\",drained=\"{it}\"}}"));
+        labels.iter().map(|it| values[&format!("pointsman_workers{it}")]).sum::<f64>()
+    };
+    let n_workers: f64 = ["live", "suspect", "draining", "lost"].map(of_state).iter().sum();
+    assert_eq!(n_workers, 502.0);
+    assert_eq!(values["pointsman_tasks{state=\"SUCCEEDED\"}"], 20_050.0);
+    assert!(values["pointsman_policy_generation{slot=\"queue\"}"] > 50.0);
+    assert!(after < before + 500, "{before} bytes grew to {after}");
     site.stop().await;
 }
 

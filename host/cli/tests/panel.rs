@@ -30,7 +30,8 @@ fn the_panel_shows_a_real_host_in_a_real_browser() {
 fn what_the_panel_computes_is_right() {
     let panel = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("server").join("panel");
     for script in ["check", "test"] {
-        let output = Command::new("npm").args(["run", "--silent", script]).current_dir(&panel).output();
+        let output =
+            Command::new("npm").args(["run", "--silent", script]).current_dir(&panel).output();
         let output = output.expect("npm runs: install Node.js 20 or later");
         let told = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{script}: {told}");

@@ -193,6 +193,26 @@ mod tests {
         check("9999-12-31T23:59:59Z", Err("too far away"));
     }
 
+    /// Through both nights in which clocks are set in Berlin: each minute once, in order, and equally long.
+    #[test]
+    fn times_go_on_evenly_where_clocks_are_set() {
+        for (from, to) in [
+            ("2026-03-28T22:00:00Z", "2026-03-29T04:00:00Z"),
+            ("2026-10-24T22:00:00Z", "2026-10-25T04:00:00Z"),
+        ] {
+            let [from, to] = [from, to].map(|text| text.parse::<Timestamp>().unwrap().0);
+            let minutes = (from.0..to.0).step_by(60_000_000_000).map(|nanos| Time(nanos));
+            let shown: Vec<String> = minutes.map(|time| Timestamp(time).to_string()).collect();
+            assert_eq!(shown.len(), 6 * 60);
+            assert!(shown.is_sorted_by(|a, b| a < b), "{shown:?}");
+            assert!(shown.iter().all(|text| text.ends_with(":00.000Z")));
+        }
+        // 02:30 is there twice: before and after the clocks are set back.
+        let [first, second] = ["+02:00", "+01:00"]
+            .map(|offset| format!("2026-10-25T02:30:00{offset}").parse::<Timestamp>().unwrap().0);
+        assert_eq!(second.since(first), std::time::Duration::from_secs(3600));
+    }
+
     proptest! {
         #[test]
         fn what_is_shown_reads_back_as_the_same_millisecond(nanos: u64) {

@@ -110,6 +110,9 @@ pub struct TaskFilter {
     pub job: Option<JobId>,
     /// A part of the name.
     pub text: Option<String>,
+    /// Not at this time itself.
+    pub submitted_after: Option<Time>,
+    pub submitted_before: Option<Time>,
 }
 
 /// A part of a list of tasks.
@@ -133,6 +136,8 @@ impl TaskFilter {
                 status.attempts.last().is_some_and(|attempt| attempt.worker == worker)
             })
             && self.text.as_ref().is_none_or(|text| task.added.spec.name.contains(text))
+            && self.submitted_after.is_none_or(|time| task.added.submitted > time)
+            && self.submitted_before.is_none_or(|time| task.added.submitted < time)
     }
 
     fn page<'a>(&self, tasks: impl Iterator<Item = &'a Task>, limit: usize) -> TaskPage<'a> {

@@ -9,6 +9,7 @@ use pointsman_protocol::api::{
     CancelTaskResponse, ExplanationView, Page, PlacedView, RetryResponse, TaskView, WireTaskState,
 };
 use pointsman_protocol::problem::Problem;
+use pointsman_protocol::timestamp::Timestamp;
 use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::record::TaskState;
 use pointsman_scheduler::{Answer, Event, TaskId};
@@ -27,6 +28,8 @@ pub async fn list(State(app): State<App>, mut query: Query) -> Answered<Page<Tas
         worker: query.parse("worker")?,
         job: query.parse("job")?,
         text: query.take("text"),
+        submitted_after: query.parse::<Timestamp>("submitted_after")?.map(|it| it.0),
+        submitted_before: query.parse::<Timestamp>("submitted_before")?.map(|it| it.0),
     };
     let attempts: Option<Attempts> = query.parse("attempts")?;
     query.finish()?;
