@@ -1,4 +1,4 @@
-//! The project's tasks: `cargo xtask demo | test | panel | bench | soak | sim | storm | newcomer | freeze | bless | lint`.
+//! The project's tasks: `cargo xtask demo | test | panel | dist | bench | soak | sim | storm | newcomer | freeze | bless | lint`.
 //! Dependency-free, so that it builds in a second; makes sure that the WebAssembly target is there before anything needs it.
 
 mod newcomer;
@@ -11,6 +11,7 @@ const USAGE: &str = "\
 cargo xtask demo [--keep]      build, run a real workflow on three workers, swap policies meanwhile
 cargo xtask test [ARGS…]       every test; ARGS go to the test runner (for example a test's name)
 cargo xtask panel              build the panel, with Node.js; demo and test do it where they can
+cargo xtask dist               one binary for release with the panel in it, in target/dist
 cargo xtask bench [NAME…]      benchmarks in release mode: inner, processes, decision, simulation, waiting, hostile, stalled; all without NAME
 cargo xtask soak [--swaps N | --compile FILE]
                                replace policies under load, or compile a large one; what that does to latency
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         "demo" => demo(&rest),
         "test" => test(&rest),
         "panel" => panel::build(),
+        "dist" => dist(),
         "bench" => measure("bench", &rest),
         "soak" => measure("soak", &rest),
         "sim" => measure("sim", &rest),
@@ -79,6 +81,26 @@ fn test(args: &[String]) -> Result<(), String> {
 /// The examples of the documentation, the SDK's tutorial among them.
 fn doc_tests() -> Result<(), String> {
     run(cargo().args(["test", "--workspace", "--doc", "--quiet", "--no-fail-fast"]))
+}
+
+fn dist() -> Result<(), String> {
+    ensure_wasm_target()?;
+    panel::build()?;
+    run(cargo().args(["build", "--release", "--package", "pointsman-cli", "--bin", "pointsman"]))?;
+    let release = panel::root().join("target/release/pointsman");
+    let dist = panel::root().join("target/dist");
+    std::fs::create_dir_all(&dist).map_err(|error| format!("{}: {error}", dist.display()))?;
+    for from in [
+        release,
+        panel::root().join("LICENSE-APACHE"),
+        panel::root().join("LICENSE-MIT"),
+        panel::root().join("README.md"),
+    ] {
+        let to = dist.join(from.file_name().unwrap_or_default());
+        std::fs::copy(&from, &to).map_err(|error| format!("{}: {error}", from.display()))?;
+    }
+    println!("{}", dist.display());
+    Ok(())
 }
 
 /// Runs one of the measuring programs in release mode.

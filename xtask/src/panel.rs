@@ -44,8 +44,13 @@ pub fn build_if_possible() {
     }
 }
 
+/// Of the project.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it lies in the project").to_owned()
+}
+
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name(FOLDER)
+    root().join(FOLDER)
 }
 
 fn has_node() -> bool {

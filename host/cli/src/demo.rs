@@ -68,7 +68,8 @@ async fn perform(
         }
     };
     let address = processes.start_host(stage).await?;
-    say(format!("host at {address}, process {}", shown::or_dash(processes.host_pid())));
+    let pid = shown::or_dash(processes.host_pid());
+    say(format!("host at {address}, process {pid}; its panel: {address}/"));
     let client = Client::new(&Connection { host: Some(address.clone()), token_file: None })?;
     processes.start_workers(stage, &address)?;
     wait_for_workers(&client, processes).await?;

@@ -148,7 +148,8 @@ impl Processes {
             return;
         }
         output.line("");
-        output.line("host and workers go on running; try:");
+        output
+            .line(format!("host and workers go on running; see them at {}/ or try:", self.address));
         output.line(format!("  export POINTSMAN_HOST={}", self.address));
         for command in
             ["status", "workers", "policy list", "run 'echo hello'", "policy rollback queue"]
