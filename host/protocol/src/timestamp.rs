@@ -201,7 +201,7 @@ mod tests {
             ("2026-10-24T22:00:00Z", "2026-10-25T04:00:00Z"),
         ] {
             let [from, to] = [from, to].map(|text| text.parse::<Timestamp>().unwrap().0);
-            let minutes = (from.0..to.0).step_by(60_000_000_000).map(|nanos| Time(nanos));
+            let minutes = (from.0..to.0).step_by(60_000_000_000).map(Time);
             let shown: Vec<String> = minutes.map(|time| Timestamp(time).to_string()).collect();
             assert_eq!(shown.len(), 6 * 60);
             assert!(shown.is_sorted_by(|a, b| a < b), "{shown:?}");

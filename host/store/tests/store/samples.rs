@@ -48,6 +48,7 @@ pub fn added(id: u64) -> TaskAdded {
         env: labels().into(),
         workdir: Some("/tmp".into()),
         on_disconnect: OnDisconnect::Stop,
+        trace: None,
     };
     TaskAdded {
         id: TaskId(id),

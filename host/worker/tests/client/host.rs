@@ -135,6 +135,7 @@ impl FakeHost {
             devices: vec![],
             cpu_milli: 1000,
             memory: 100_000_000,
+            traceparent: None,
         };
         self.push(CommandAction::Start(Box::new(start)));
     }

@@ -34,6 +34,19 @@ async fn a_script_sees_its_own_environment_only() {
 }
 
 #[tokio::test]
+async fn a_script_goes_on_with_its_attempts_trace_unless_its_task_names_another() {
+    const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (own, expected) in [(None, GIVEN), (Some("another"), "another")] {
+        let mut bench = Bench::new();
+        let mut execution = execution("echo $TRACEPARENT");
+        execution.traceparent = Some(GIVEN.to_owned());
+        execution.env.extend(own.map(|own| ("TRACEPARENT".to_owned(), own.to_owned())));
+        bench.run(execution);
+        assert_eq!(bench.end().await.text().trim(), expected);
+    }
+}
+
+#[tokio::test]
 async fn nothing_else_of_the_agents_environment_reaches_a_script() {
     const TAKEN_OVER: [&str; 9] =
         ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
