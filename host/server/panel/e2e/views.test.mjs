@@ -163,6 +163,25 @@ test("a killed host shows at once, and everything is right when it is back", asy
   browser.checkQuiet();
 });
 
+test("a host that stands still shows as well, and what it missed is caught up with", async () => {
+  await go("#/tasks");
+  process.kill(site.pid("host"), "SIGSTOP");
+  try {
+    // As after a sleep: nothing is closed, and nothing comes.
+    await page.waitForSelector("[data-testid=connection][data-state=lost]", { timeout: 20_000 });
+    assert.match(await at(page, "connection").innerText(), /Disconnected/);
+  } finally {
+    process.kill(site.pid("host"), "SIGCONT");
+  }
+  await page.waitForSelector("[data-testid=connection][data-state=live]", { timeout: 30_000 });
+  const { tasks } = await site.submit({ name: "later", tasks: [{ task_name: "after the sleep", script: "true" }] });
+  await until("it ends", async () => (await site.get(`/v1/tasks/${tasks[0].id}`)).state === "SUCCEEDED");
+  await at(page, "filter-text").fill("after the sleep");
+  await until("it shows", async () => /succeeded/i.test(await at(page, "task-row").first().innerText()));
+  assert.equal(await at(page, "task-row").count(), 1);
+  browser.checkQuiet();
+});
+
 test("every view is whole on a narrow screen and in the dark", async () => {
   const hashes = [...VIEWS.map((view) => [view, `#/${view}`]), ["job", `#/jobs/${workflow.job}`], ["task", `#/tasks/${talker.tasks[0].id}`]];
   for (const [scheme, size, suffix] of [["dark", WIDE, "dark"], ["light", NARROW, "narrow"]]) {
