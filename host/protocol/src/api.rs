@@ -38,7 +38,9 @@ pub use response::{
 pub use state::{
     UnknownValue, WireDiscipline, WireJobState, WireSlot, WireTaskState, WireWorkerState,
 };
-pub use status::{ConfigProblem, ConfigRefusal, ConfigStatus, SetAsideView, StatusRow, StatusView};
+pub use status::{
+    ConfigProblem, ConfigRefusal, ConfigStatus, ConfigView, SetAsideView, StatusRow, StatusView,
+};
 pub use task::{
     AttemptView, DecisionView, DependencyView, FeedbackView, ROW_DEPENDENCIES_MAX, SecondChoice,
     TaskExtras, TaskView,

@@ -10,10 +10,11 @@ use crate::timestamp::Timestamp;
 use crate::worker::WireMeasurements;
 use pointsman_scheduler::ids::{JobId, TaskId, WorkerId};
 use pointsman_scheduler::{Notice, Record};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PublicEvent {
     /// Counted up without gaps within one term of the host.
     pub n: u64,
@@ -23,7 +24,7 @@ pub struct PublicEvent {
 }
 
 /// What happened: `kind` says which of the others are there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EventBody {
     Task {
@@ -31,6 +32,7 @@ pub enum EventBody {
     },
     TaskForgotten {
         #[serde(with = "text")]
+        #[schemars(with = "crate::schema::TaskIdText")]
         task: TaskId,
     },
     Job {
@@ -38,6 +40,7 @@ pub enum EventBody {
     },
     JobForgotten {
         #[serde(with = "text")]
+        #[schemars(with = "crate::schema::JobIdText")]
         job: JobId,
     },
     Worker {
@@ -45,11 +48,13 @@ pub enum EventBody {
     },
     WorkerForgotten {
         #[serde(with = "text")]
+        #[schemars(with = "crate::schema::WorkerIdText")]
         worker: WorkerId,
     },
     /// Also the sign of a heartbeat.
     WorkerState {
         #[serde(with = "text")]
+        #[schemars(with = "crate::schema::WorkerIdText")]
         worker: WorkerId,
         state: WireWorkerState,
     },
@@ -57,6 +62,7 @@ pub enum EventBody {
     /// gets work again.
     WorkerQuarantined {
         #[serde(with = "text")]
+        #[schemars(with = "crate::schema::WorkerIdText")]
         worker: WorkerId,
         n_failures: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,11 +79,13 @@ pub enum EventBody {
     },
     Measured {
         #[serde(with = "text")]
+        #[schemars(with = "crate::schema::WorkerIdText")]
         worker: WorkerId,
         measurements: WireMeasurements,
     },
     Feedback {
         #[serde(with = "text")]
+        #[schemars(with = "crate::schema::TaskIdText")]
         task: TaskId,
         attempt: u32,
         term: u64,
@@ -86,8 +94,10 @@ pub enum EventBody {
     /// A report for an attempt that is not current: it changed nothing.
     StaleReport {
         #[serde(with = "text")]
+        #[schemars(with = "crate::schema::WorkerIdText")]
         worker: WorkerId,
         #[serde(with = "text")]
+        #[schemars(with = "crate::schema::TaskIdText")]
         task: TaskId,
         attempt: u32,
         term: u64,
@@ -115,6 +125,7 @@ pub enum EventBody {
         raised: bool,
         /// `worker_cpu`
         #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+        #[schemars(with = "Option<crate::schema::WorkerIdText>")]
         worker: Option<WorkerId>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worker_name: Option<String>,
@@ -126,6 +137,7 @@ pub enum EventBody {
     /// A proposal of the rescheduling policy, and what became of it.
     Rescheduling {
         #[serde(with = "text")]
+        #[schemars(with = "crate::schema::TaskIdText")]
         task: TaskId,
         action: String,
         reason: String,
@@ -133,7 +145,7 @@ pub enum EventBody {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyChange {
     /// Another policy, or another generation, serves the slot.
@@ -145,7 +157,7 @@ pub enum PolicyChange {
 }
 
 /// All that is known at event `n`; the next event is `n + 1`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Snapshot {
     pub n: u64,
     pub at: Timestamp,

@@ -14,6 +14,7 @@ pub mod field;
 pub mod labels;
 pub mod name;
 pub mod quantity;
+pub mod schema;
 pub mod setting;
 pub mod text;
 pub mod timestamp;

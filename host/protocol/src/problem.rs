@@ -3,13 +3,14 @@
 use crate::field::FieldError;
 use pointsman_scheduler::Refusal;
 use pointsman_scheduler::graph::GraphError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     #[serde(rename = "type", default = "about_blank")]
     pub kind: Cow<'static, str>,

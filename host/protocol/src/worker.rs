@@ -15,8 +15,11 @@ mod conversions;
 
 pub(crate) use conversions::millis;
 
+use crate::quantity::{CPU_MAX, GPU_MAX, MEMORY_MAX};
+use crate::schema::{LabelsText, NameText};
 use crate::text;
 use pointsman_scheduler::ids::{JobId, WorkerId};
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -32,12 +35,16 @@ pub const LOG_CHUNK_MAX: usize = 256 * 1024;
 const FREE_TEXT_MAX: usize = 200;
 
 /// An attempt as `[task, attempt, term]`: it is in every report, tens of thousands a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub struct WireAttempt(pub u64, pub u32, pub u64);
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegisterRequest {
+    #[schemars(extend("const" = PROTOCOL_VERSION))]
     pub protocol: u32,
+    #[schemars(with = "NameText")]
     pub name: String,
     /// The identity token in hexadecimal digits; the host keeps only its hash.
     pub token: String,
@@ -47,6 +54,7 @@ pub struct RegisterRequest {
     pub n: u64,
     pub capacity: WireCapacity,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "LabelsText")]
     pub labels: BTreeMap<String, String>,
     /// What it runs or holds unstarted now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -56,24 +64,35 @@ pub struct RegisterRequest {
     pub finished: Vec<WireFinished>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = some_capacity)]
 pub struct WireCapacity {
     /// Thousandths of a core.
+    #[schemars(range(max = CPU_MAX * 1000))]
     pub cpu_milli: u64,
     /// Bytes.
+    #[schemars(range(max = MEMORY_MAX))]
     pub memory: u64,
     /// Number of devices.
     #[serde(default)]
+    #[schemars(range(max = GPU_MAX))]
     pub gpus: u16,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// A worker that offers nothing at all is refused.
+fn some_capacity(schema: &mut Schema) {
+    let zero = serde_json::json!({ "const": 0 });
+    let all = serde_json::json!({ "cpu_milli": zero, "memory": zero, "gpus": zero });
+    schema.insert("not".to_owned(), serde_json::json!({ "properties": all }));
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WireHeld {
     pub attempt: WireAttempt,
     pub running: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WireFinished {
     pub attempt: WireAttempt,
     /// Absent: it succeeded.
@@ -85,7 +104,7 @@ pub struct WireFinished {
 }
 
 /// Why an attempt failed: a closed set, like `{"kind":"exit_code","code":1}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum WireFailure {
     ExitCode {
@@ -106,10 +125,11 @@ pub enum WireFailure {
     Cancelled,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RegisterResponse {
     /// Like `w3`; part of the paths of the other requests.
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::WorkerIdText")]
     pub worker: WorkerId,
     /// Commands of a lower term are to be refused from now on.
     pub term: u64,
@@ -120,7 +140,7 @@ pub struct RegisterResponse {
 }
 
 /// The times the worker keeps; they change when the host's configuration is changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Intervals {
     /// Between two regular syncs.
     pub interval_ms: u64,
@@ -130,7 +150,7 @@ pub struct Intervals {
     pub kill_grace_ms: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncRequest {
     /// Counted up over this life; a repeated one changes nothing more.
     pub seq: u64,
@@ -154,7 +174,7 @@ pub struct SyncRequest {
 }
 
 /// What a worker measures of itself. Fractions are in [0, 1]; absent: not known on this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct WireMeasurements {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,7 +192,7 @@ pub struct WireMeasurements {
 }
 
 /// What a running task reports of itself or its worker measures of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WireFeedback {
     pub attempt: WireAttempt,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,7 +210,7 @@ pub struct WireFeedback {
     pub memory_mb: Option<f64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncResponse {
     /// The sync that is acknowledged: what it reported need not be repeated.
     pub seq: u64,
@@ -201,14 +221,14 @@ pub struct SyncResponse {
     pub stale: Vec<WireAttempt>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommandsResponse {
     pub term: u64,
     /// In ascending order of `n`.
     pub commands: Vec<Command>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Command {
     /// Counted up per worker and life of the host.
     pub n: u64,
@@ -216,7 +236,7 @@ pub struct Command {
     pub action: CommandAction,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandAction {
     Start(Box<StartCommand>),
@@ -224,10 +244,11 @@ pub enum CommandAction {
 }
 
 /// Run this attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StartCommand {
     pub attempt: WireAttempt,
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::JobIdText")]
     pub job: JobId,
     /// The task's name.
     pub name: String,
@@ -252,7 +273,7 @@ pub struct StartCommand {
     pub traceparent: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WireOnDisconnect {
     #[default]
@@ -261,13 +282,13 @@ pub enum WireOnDisconnect {
 }
 
 /// End this attempt: TERM, then KILL, and report how it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StopCommand {
     pub attempt: WireAttempt,
     pub why: WireStopReason,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WireStopReason {
     Cancelled,

@@ -4,8 +4,13 @@
 #![expect(clippy::result_large_err, reason = "a problem is made once in a request that is refused")]
 
 pub mod guard;
+mod operation;
+mod routes;
+mod known;
+mod openapi;
 mod answer;
 mod body;
+mod strict;
 pub(crate) mod listen;
 mod query;
 mod jobs;
@@ -31,8 +36,6 @@ use crate::read_model::SharedReadModel;
 use crate::traces::Tracer;
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post, put};
 use guard::Guard;
 use pointsman_protocol::api::ConfigStatus;
 use pointsman_protocol::problem::Problem;
@@ -81,47 +84,9 @@ pub const BODY_MAX: usize = 16 << 20;
 
 /// All routes behind the guard.
 pub fn router(app: App, guard: Guard) -> Router {
-    let submissions = Router::new()
-        .route("/v1/jobs", get(jobs::list).post(jobs::submit))
-        .route("/v1/tasks", get(tasks::list).post(jobs::submit))
-        .layer(DefaultBodyLimit::max(SUBMISSION_MAX));
-    let uploads = Router::new()
-        .route("/v1/policies/{slot}", put(policies::bind))
-        .layer(DefaultBodyLimit::max(POLICY_MAX));
-    let others = Router::new()
-        .route("/v1/jobs/{id}", get(jobs::show))
-        .route("/v1/jobs/{id}/critical-path", get(jobs::critical_path))
-        .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
-        .route("/v1/tasks/{id}", get(tasks::show))
-        .route("/v1/tasks/{id}/explain", get(tasks::explain))
-        .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
-        .route("/v1/tasks/{id}/retry", post(tasks::retry))
-        .route("/v1/tasks/{id}/log", get(log::read))
-        .route("/v1/workers", get(workers::list).post(workers::register))
-        .route("/v1/workers/{id}/sync", post(workers::sync))
-        .route("/v1/workers/{id}/commands", get(workers::commands))
-        .route("/v1/workers/{id}/log", post(log::write))
-        .route("/v1/workers/{id}/drain", post(workers::drain))
-        .route("/v1/workers/{id}/resume", post(workers::resume))
-        .route("/v1/scores", get(workers::scores))
-        .route("/v1/queues", get(queues::list))
-        .route("/v1/queues/{name}/pause", post(queues::pause))
-        .route("/v1/queues/{name}/resume", post(queues::resume))
-        .route("/v1/policies", get(policies::list))
-        .route("/v1/policies/reload", post(policies::reload))
-        .route("/v1/policies/{slot}/rollback", post(policies::roll_back))
-        .route(EVENTS_PATH, get(stream::events))
-        .route("/v1/activity", get(status::activity))
-        .route("/v1/bottlenecks", get(status::bottlenecks))
-        .route("/v1/status", get(status::show))
-        .route("/v1/config", get(status::config))
-        .route("/metrics", get(metrics::show))
-        .route("/healthz", get(status::healthz))
-        .route("/readyz", get(status::readyz))
-        .layer(DefaultBodyLimit::max(BODY_MAX));
-    submissions
-        .merge(uploads)
-        .merge(others)
+    let operations = routes::operations().into_iter().flat_map(|(_, operations)| operations);
+    let router = operations
+        .fold(Router::new(), |router, operation| router.route(operation.path, operation.served()))
         .merge(panel::routes())
         .fallback(async || {
             answer::Failure(Problem::new(404, "unknown_route", "there is no such route"))
@@ -131,7 +96,12 @@ pub fn router(app: App, guard: Guard) -> Router {
             answer::Failure(Problem::new(405, "method_not_allowed", detail))
         })
         .layer(axum::middleware::from_fn_with_state(Arc::new(guard), guard::check))
-        .with_state(app)
+        .with_state(app);
+    if cfg!(debug_assertions) {
+        router.layer(axum::middleware::from_fn(known::check_described))
+    } else {
+        router
+    }
 }
 
 /// Waits until the host is to stop.

@@ -3,9 +3,10 @@
 use crate::text;
 use crate::timestamp::Timestamp;
 use pointsman_scheduler::ids::{TaskId, WorkerId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BottlenecksView {
     pub at: Timestamp,
     /// How far back the stages look.
@@ -17,9 +18,10 @@ pub struct BottlenecksView {
 }
 
 /// A worker whose processors are nearly used up.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BusyWorkerView {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::WorkerIdText")]
     pub worker: WorkerId,
     pub worker_name: String,
     /// Of its processors, in [0, 1], as measured last.
@@ -29,14 +31,17 @@ pub struct BusyWorkerView {
     pub tasks: Vec<NamedTask>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NamedTask {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::TaskIdText")]
     pub id: TaskId,
     pub name: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// From ready to placed; of tasks that still wait: until now.
@@ -47,7 +52,7 @@ pub enum Stage {
     Run,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageView {
     pub stage: Stage,
     /// Tasks that were looked at.
@@ -66,22 +71,25 @@ pub struct StageView {
     pub workers: Vec<SlowWorkerView>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SlowTaskView {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::TaskIdText")]
     pub id: TaskId,
     pub name: String,
     pub ms: f64,
     /// Absent for one that waits.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[schemars(with = "Option<crate::schema::WorkerIdText>")]
     pub worker: Option<WorkerId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_name: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SlowWorkerView {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::WorkerIdText")]
     pub worker: WorkerId,
     pub worker_name: String,
     /// Of those above the threshold.
@@ -89,7 +97,9 @@ pub struct SlowWorkerView {
 }
 
 /// What an alert is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertKind {
     WorkerCpu,

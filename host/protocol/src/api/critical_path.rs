@@ -4,13 +4,15 @@ use super::state::WireTaskState;
 use crate::text;
 use crate::timestamp::Timestamp;
 use pointsman_scheduler::ids::{JobId, TaskId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The longest chain of a job by run times: what is over as it was, what runs as it is expected to go on,
 /// what waits as it is expected. Milliseconds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CriticalPathView {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::JobIdText")]
     pub job: JobId,
     pub at: Timestamp,
     /// The whole chain, what has run included.
@@ -28,9 +30,10 @@ pub struct CriticalPathView {
     pub tasks: Vec<PathTaskView>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PathTaskView {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::TaskIdText")]
     pub id: TaskId,
     pub name: String,
     pub state: WireTaskState,

@@ -9,13 +9,15 @@ use crate::text;
 use crate::timestamp::Timestamp;
 use pointsman_scheduler::explain::{Explanation, Placed, Standings, Verdict, WorkerVerdict};
 use pointsman_scheduler::ids::{TaskId, WorkerId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplanationView {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::TaskIdText")]
     pub task: TaskId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -34,6 +36,7 @@ pub struct ExplanationView {
     pub terms_missing: Option<String>,
     /// Dependencies not yet succeeded, up to 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "text::list")]
+    #[schemars(with = "Vec<crate::schema::TaskIdText>")]
     pub waits_for: Vec<TaskId>,
     /// Why its last attempt is or was where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,10 +44,11 @@ pub struct ExplanationView {
 }
 
 /// Why an attempt was placed where it was.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlacedView {
     pub attempt: u32,
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::WorkerIdText")]
     pub worker: WorkerId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_name: Option<String>,
@@ -66,9 +70,10 @@ pub struct PlacedView {
 }
 
 /// What came second.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SecondView {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::WorkerIdText")]
     pub worker: WorkerId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_name: Option<String>,
@@ -80,13 +85,14 @@ pub struct SecondView {
 }
 
 /// How the scoring policy sees each worker, for a task like the one placed last.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StandingsView {
     pub at: Timestamp,
     pub policy: StampView,
     /// The policy's scores stand for bands: `preferred` from 0.8, `restricted` below 0.5, else `normal`.
     pub banded: bool,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[schemars(with = "Option<crate::schema::TaskIdText>")]
     pub task: Option<TaskId>,
     /// Up to 1,000, in id order; `fits` says only that it takes work, be it full or not.
     pub workers: Vec<StandingView>,
@@ -95,7 +101,7 @@ pub struct StandingsView {
     pub terms_missing: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StandingView {
     #[serde(flatten)]
     pub verdict: VerdictView,
@@ -105,13 +111,15 @@ pub struct StandingView {
 }
 
 /// What speaks for or against one worker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VerdictView {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::WorkerIdText")]
     pub worker: WorkerId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_name: Option<String>,
-    /// `fits`, `not_live`, `draining`, `missing_labels`, `too_small` or `no_capacity_now`.
+    /// The obstacle, or `fits`.
+    #[schemars(extend("enum" = VerdictView::VERDICTS))]
     pub verdict: Cow<'static, str>,
     pub text: String,
     /// `fits`: in [0, 1].
@@ -129,6 +137,19 @@ pub struct VerdictView {
     /// `no_capacity_now`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free: Option<AmountsView>,
+}
+
+impl VerdictView {
+    /// All that there are.
+    pub const VERDICTS: [&str; 7] = [
+        "fits",
+        "not_live",
+        "draining",
+        "quarantined",
+        "missing_labels",
+        "too_small",
+        "no_capacity_now",
+    ];
 }
 
 impl ExplanationView {

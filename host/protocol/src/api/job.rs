@@ -5,11 +5,13 @@ use crate::text;
 use crate::timestamp::Timestamp;
 use pointsman_scheduler::ids::JobId;
 use pointsman_scheduler::record::{JobRecord, TaskState};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobView {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::JobIdText")]
     pub id: JobId,
     pub name: String,
     pub state: WireJobState,
@@ -22,7 +24,7 @@ pub struct JobView {
 }
 
 /// How many tasks are in each state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Counts {
     pub pending: u64,

@@ -3,11 +3,12 @@
 use super::state::WireSlot;
 use crate::timestamp::Timestamp;
 use pointsman_scheduler::record::PolicyStamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PoliciesView {
     /// One per slot that is served.
     pub slots: Vec<PolicyView>,
@@ -27,7 +28,7 @@ pub struct PoliciesView {
 }
 
 /// A candidate of which nothing is decided yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LookedAtPolicy {
     pub name: String,
     /// Absent: a file that no slot asks for.
@@ -37,7 +38,7 @@ pub struct LookedAtPolicy {
 }
 
 /// What a policy's file says of where it comes from. Claims: nobody has checked them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ProvenanceView {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +63,7 @@ pub struct ProvenanceView {
 }
 
 /// The policy that serves a slot.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyView {
     pub slot: WireSlot,
     pub name: String,
@@ -114,7 +115,7 @@ pub struct PolicyView {
 }
 
 /// A policy began to serve a slot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SwapView {
     pub slot: WireSlot,
     pub at: Timestamp,
@@ -129,7 +130,7 @@ pub struct SwapView {
 }
 
 /// A policy that failed in service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailedPolicy {
     pub name: String,
     pub version: String,
@@ -146,7 +147,7 @@ pub struct FailedPolicy {
     pub at: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AvailablePolicy {
     pub name: String,
     #[serde(default)]
@@ -158,7 +159,7 @@ pub struct AvailablePolicy {
     pub provenance: Option<Box<ProvenanceView>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedPolicy {
     pub file: String,
     /// Where admission stopped, like `interface`, `compile` or `probe`.
@@ -169,7 +170,7 @@ pub struct RefusedPolicy {
 }
 
 /// Names one loading of a policy, in decisions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StampView {
     pub generation: u32,
     /// The first 16 hexadecimal digits of its SHA-256, or `native`.

@@ -1,9 +1,10 @@
 //! Queues.
 
 use super::state::WireDiscipline;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueView {
     pub name: String,
     pub paused: bool,

@@ -9,12 +9,14 @@ use pointsman_scheduler::Time;
 use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::ids::{TaskId, WorkerId};
 use pointsman_scheduler::record::{EndReason, Failure, Outcome};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// Why a task waits.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ReasonView {
+    #[schemars(extend("enum" = ReasonView::CODES))]
     pub code: Cow<'static, str>,
     pub text: String,
     /// What has to happen before it starts.
@@ -36,16 +38,19 @@ pub struct ReasonView {
     pub best_free: Option<AmountsView>,
     /// `reserved_for`, `blocked_by_head`.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[schemars(with = "Option<crate::schema::TaskIdText>")]
     pub task: Option<TaskId>,
     /// `worker_kept_free`.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[schemars(with = "Option<crate::schema::WorkerIdText>")]
     pub worker: Option<WorkerId>,
 }
 
 /// How an attempt ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutcomeView {
     /// `succeeded`, or the class of the failure.
+    #[schemars(extend("enum" = OutcomeView::KINDS))]
     pub kind: Cow<'static, str>,
     /// `exit_code`: the code; `signal`: the signal's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,8 +61,9 @@ pub struct OutcomeView {
 }
 
 /// Why a task ended in anything but SUCCEEDED.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EndReasonView {
+    #[schemars(extend("enum" = EndReasonView::CODES))]
     pub code: Cow<'static, str>,
     pub text: String,
     /// `failed`: the last failure.
@@ -71,12 +77,29 @@ pub struct EndReasonView {
     pub losses: Option<u32>,
     /// `upstream`: the task that ended first.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[schemars(with = "Option<crate::schema::TaskIdText>")]
     pub root: Option<TaskId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_name: Option<String>,
 }
 
 impl ReasonView {
+    /// All that there are.
+    pub const CODES: [&str; 12] = [
+        "dependencies",
+        "backoff",
+        "paused",
+        "quota",
+        "no_worker_can_ever_fit",
+        "no_constraint_match",
+        "no_capacity_now",
+        "restricted",
+        "worker_kept_free",
+        "reserved_for",
+        "blocked_by_head",
+        "next_round",
+    ];
+
     pub fn new(reason: &Reason, lookup: &impl Lookup) -> ReasonView {
         let (text, starts_when) = sentences(reason, lookup);
         let mut view =
@@ -262,6 +285,17 @@ impl From<&Failure> for OutcomeView {
             Failure::Cancelled => OutcomeView::plain("cancelled"),
         }
     }
+}
+
+impl EndReasonView {
+    /// All that there are.
+    pub const CODES: [&str; 5] = [
+        "failed",
+        "worker_losses_used_up",
+        "upstream",
+        "cancelled_by_request",
+        "cancelled_by_policy",
+    ];
 }
 
 impl From<&EndReason> for EndReasonView {

@@ -3,12 +3,13 @@
 use crate::quantity::{format_cpu, format_gpu, format_memory};
 use pointsman_scheduler::resources::{Capacity, Free, FreeBound, Request};
 use pointsman_scheduler::spec::TaskSpec;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::fmt;
 
 /// Amounts in cores, bytes and devices.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AmountsView {
     pub cpu: f64,
     pub memory: u64,
@@ -42,6 +43,16 @@ impl Serialize for Written {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let raw: &RawValue = serde_json::from_str(&self.json).map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)
+    }
+}
+
+impl JsonSchema for Written {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        crate::schema::ResourcesSubmission::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        crate::schema::ResourcesSubmission::json_schema(generator)
     }
 }
 

@@ -17,7 +17,7 @@ pub struct UnknownValue {
 macro_rules! words {
     ($(#[$doc:meta])* $wire:ident for $core:ident { $($variant:ident $word:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum $wire {
             $(#[serde(rename = $word)] $variant,)*
         }

@@ -5,9 +5,10 @@ use super::state::{WireTaskState, WireWorkerState};
 use crate::text;
 use crate::timestamp::Timestamp;
 use pointsman_scheduler::ids::{TaskId, WorkerId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusView {
     pub at: Timestamp,
     pub term: u64,
@@ -28,7 +29,7 @@ pub struct StatusView {
 }
 
 /// The configuration file while the host runs.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigStatus {
     /// Contents that were taken and refused.
     pub n_applied: u64,
@@ -48,7 +49,7 @@ pub struct ConfigStatus {
 }
 
 /// A content of the configuration file that is not taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigRefusal {
     pub at: Timestamp,
     /// All that is wrong, as people are told: a line each.
@@ -57,7 +58,7 @@ pub struct ConfigRefusal {
 }
 
 /// One thing that is wrong with the configuration file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigProblem {
     pub file: String,
     /// From 1; none where there is no place, as for a file that is gone.
@@ -73,7 +74,7 @@ pub struct ConfigProblem {
 }
 
 /// A record that could not be read, and what became of what it stood for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SetAsideView {
     /// When it was noticed.
     pub at: String,
@@ -84,14 +85,16 @@ pub struct SetAsideView {
     pub outcome: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusRow {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::TaskIdText")]
     pub task: TaskId,
     pub name: String,
     pub status: WireTaskState,
     /// Where it is assigned or running, or ran last.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[schemars(with = "Option<crate::schema::WorkerIdText>")]
     pub worker: Option<WorkerId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_name: Option<String>,
@@ -105,4 +108,14 @@ pub struct StatusRow {
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
+}
+
+/// The configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigView {
+    /// Every key with its value in force, as it would be written.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub effective: serde_json::Value,
+    /// What is wrong with the file, if it is not what is in force.
+    pub refused: Option<String>,
 }

@@ -13,16 +13,19 @@ use pointsman_scheduler::event::Feedback;
 use pointsman_scheduler::explain::Reason;
 use pointsman_scheduler::ids::{JobId, TaskId, WorkerId};
 use pointsman_scheduler::record::{Attempt, Decision, TaskAdded, TaskStatus};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A task, as a row of a list or whole: a row leaves out `script`, `env` and all attempts but the
 /// last, and shows at most [`ROW_DEPENDENCIES_MAX`] dependencies.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskView {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::TaskIdText")]
     pub id: TaskId,
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::JobIdText")]
     pub job: JobId,
     pub name: String,
     pub state: WireTaskState,
@@ -59,6 +62,7 @@ pub struct TaskView {
     pub cancel_requested: bool,
     /// Where it is assigned or running.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[schemars(with = "Option<crate::schema::WorkerIdText>")]
     pub worker: Option<WorkerId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_name: Option<String>,
@@ -98,9 +102,10 @@ pub struct TaskView {
 /// Dependencies that a row of a list shows.
 pub const ROW_DEPENDENCIES_MAX: usize = 100;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DependencyView {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::TaskIdText")]
     pub id: TaskId,
     pub name: String,
     /// Absent if the task is not kept any more.
@@ -108,11 +113,12 @@ pub struct DependencyView {
     pub state: Option<WireTaskState>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptView {
     pub number: u32,
     pub term: u64,
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::WorkerIdText")]
     pub worker: WorkerId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_name: Option<String>,
@@ -130,7 +136,7 @@ pub struct AttemptView {
 }
 
 /// By which policies the attempt was placed, and how the worker scored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DecisionView {
     pub scoring: StampView,
     pub queue: StampView,
@@ -141,14 +147,15 @@ pub struct DecisionView {
     pub second: Option<SecondChoice>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SecondChoice {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::WorkerIdText")]
     pub worker: WorkerId,
     pub score: f64,
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct FeedbackView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,

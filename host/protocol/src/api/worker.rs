@@ -10,13 +10,15 @@ use pointsman_scheduler::event::Measurements;
 use pointsman_scheduler::ids::WorkerId;
 use pointsman_scheduler::record::{WorkerRecord, WorkerState};
 use pointsman_scheduler::resources::Free;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerView {
     #[serde(with = "text")]
+    #[schemars(with = "crate::schema::WorkerIdText")]
     pub id: WorkerId,
     pub name: String,
     pub state: WireWorkerState,

@@ -8,10 +8,15 @@ use pointsman_protocol::field::FieldError;
 use pointsman_protocol::problem::{self, Problem};
 use pointsman_scheduler::Refusal;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// A problem as an answer.
 #[derive(Debug)]
 pub struct Failure(pub Problem);
+
+/// Of the problem that an answer is, for whoever looks at the answer.
+#[derive(Debug, Clone)]
+pub struct Code(pub Cow<'static, str>);
 
 pub type Answered<T> = Result<Json<T>, Failure>;
 
@@ -24,7 +29,9 @@ impl IntoResponse for Failure {
         let status = StatusCode::from_u16(self.0.status);
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = self.0.retry_after;
+        let code = Code(self.0.code.clone());
         let mut response = (status, Json(self.0)).into_response();
+        response.extensions_mut().insert(code);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
         if let Some(seconds) = retry_after {

@@ -1,6 +1,7 @@
 //! Bodies of requests: bounded in size by the route and in time here, parsed where that blocks nobody.
 
 use super::answer::Failure;
+use super::strict;
 use axum::RequestExt;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
@@ -29,6 +30,30 @@ pub struct RawBody(pub Bytes);
 #[derive(Debug)]
 pub struct JsonBody<T>(pub T);
 
+/// For orders whose path says all: takes `{}` or nothing.
+#[derive(Debug)]
+pub struct NoBody;
+
+impl<S: Sync> FromRequest<S> for NoBody {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<NoBody, Failure> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        let RawBody(bytes) = RawBody::from_request(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(NoBody);
+        }
+        let parsed = off_thread(bytes, |bytes| strict::from_slice::<Nothing>(bytes)).await?;
+        parsed.map(|Nothing {}| NoBody).map_err(|error| bad_body(&error))
+    }
+}
+
+pub fn bad_body(error: &serde_json::Error) -> Failure {
+    Failure(Problem::new(422, "bad_body", format!("the body cannot be read: {error}")))
+}
+
 impl<S: Sync> FromRequest<S> for RawBody {
     type Rejection = Failure;
 
@@ -43,10 +68,8 @@ impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for JsonBody<
 
     async fn from_request(request: Request, state: &S) -> Result<JsonBody<T>, Failure> {
         let RawBody(bytes) = RawBody::from_request(request, state).await?;
-        let parsed = off_thread(bytes, |bytes| serde_json::from_slice(bytes)).await?;
-        parsed.map(JsonBody).map_err(|error| {
-            Failure(Problem::new(422, "bad_body", format!("the body cannot be read: {error}")))
-        })
+        let parsed = off_thread(bytes, |bytes| strict::from_slice(bytes)).await?;
+        parsed.map(JsonBody).map_err(|error| bad_body(&error))
     }
 }
 

@@ -2,7 +2,8 @@
 //! Host and Origin headers, so that no web page reaches it, and the announced type and length.
 
 use super::answer::Failure;
-use super::{BODY_MAX, EVENTS_PATH, POLICY_MAX, SUBMISSION_MAX, panel};
+use super::known::Known;
+use super::{EVENTS_PATH, known, panel};
 use crate::config::AuthSection;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -11,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use pointsman_protocol::problem::Problem;
-use pointsman_protocol::worker::LOG_CONTENT_TYPE;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -88,8 +88,10 @@ impl Guard {
         self.check_host(headers)?;
         let token = token(path, headers);
         self.check_role(required_role(method, path), token.as_deref())?;
-        check_content_type(method, path, headers)?;
-        check_length(method, path, headers)
+        // Other paths and methods are refused by the router.
+        let Some(known) = known::find(method, path) else { return Ok(()) };
+        check_content_type(known, headers)?;
+        check_length(known, headers)
     }
 
     fn check_role(&self, required: Role, token: Option<&str>) -> Result<(), Problem> {
@@ -190,7 +192,7 @@ fn is_loopback_name(host: &str) -> bool {
 }
 
 /// The type of a policy that is handed over.
-const WASM_CONTENT_TYPE: &str = "application/wasm";
+pub const WASM_CONTENT_TYPE: &str = "application/wasm";
 
 fn content_type(headers: &HeaderMap) -> &str {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -202,22 +204,11 @@ pub fn is_wasm(headers: &HeaderMap) -> bool {
     content_type(headers).eq_ignore_ascii_case(WASM_CONTENT_TYPE)
 }
 
-/// The route that takes policies.
-fn takes_policies(method: &Method, path: &str) -> bool {
-    let slot = path.strip_prefix("/v1/policies/");
-    *method == Method::PUT && slot.is_some_and(|slot| !slot.contains('/'))
-}
-
-/// Types that a plain form of a web page cannot send.
-fn check_content_type(method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
-    if *method == Method::GET || *method == Method::HEAD {
-        return Ok(());
-    }
-    let is_log = path.starts_with("/v1/workers/") && path.ends_with("/log");
-    let expected = if is_log { LOG_CONTENT_TYPE } else { "application/json" };
+/// Types that a plain form of a web page cannot send. Requests without a body need them too.
+fn check_content_type(known: &Known, headers: &HeaderMap) -> Result<(), Problem> {
     let found = content_type(headers);
-    let is_policy = is_wasm(headers) && takes_policies(method, path);
-    if found.eq_ignore_ascii_case(expected) || is_policy {
+    let Some(expected) = known.contents.first() else { return Ok(()) };
+    if known.contents.iter().any(|it| found.eq_ignore_ascii_case(it)) {
         return Ok(());
     }
     let detail = format!("the content type is {found:?}, this route takes {expected}");
@@ -228,17 +219,11 @@ fn check_content_type(method: &Method, path: &str, headers: &HeaderMap) -> Resul
 
 /// A body that is announced as too long is refused before it is sent; others are cut off by the
 /// routes.
-fn check_length(method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+fn check_length(known: &Known, headers: &HeaderMap) -> Result<(), Problem> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let Some(length) = length.and_then(|length| length.parse::<u64>().ok()) else { return Ok(()) };
-    let is_submission = matches!(path, "/v1/jobs" | "/v1/tasks");
-    let is_policy = is_wasm(headers) && takes_policies(method, path);
-    let max = match (is_submission, is_policy) {
-        (true, _) => SUBMISSION_MAX,
-        (false, true) => POLICY_MAX,
-        (false, false) => BODY_MAX,
-    } as u64;
-    if length <= max {
+    let max = known.body_max as u64;
+    if known.contents.is_empty() || length <= max {
         return Ok(());
     }
     let detail = format!("the body has {length} bytes, this route takes {max}");
@@ -246,7 +231,7 @@ fn check_length(method: &Method, path: &str, headers: &HeaderMap) -> Result<(), 
 }
 
 /// The least role that a request needs.
-fn required_role(method: &Method, path: &str) -> Role {
+pub fn required_role(method: &Method, path: &str) -> Role {
     let is_read = *method == Method::GET || *method == Method::HEAD;
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match parts.as_slice() {

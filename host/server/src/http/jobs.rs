@@ -2,7 +2,7 @@
 
 use super::App;
 use super::answer::{Answered, Failure, ok, unexpected};
-use super::body::{RawBody, off_thread};
+use super::body::{NoBody, RawBody, off_thread};
 use super::query::{NoQuery, Query, path_id};
 use crate::job_path::JobLegs;
 use crate::traces::{Submitted, Tracer};
@@ -140,6 +140,7 @@ pub async fn cancel(
     State(app): State<App>,
     Path(id): Path<String>,
     _: NoQuery,
+    _: NoBody,
 ) -> Answered<CancelJobResponse> {
     let job: JobId = path_id(&id)?;
     match app.driver.request(|request| Event::CancelJob { request, job }).await? {

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 
-const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub async fn show(State(app): State<App>, _: NoQuery) -> impl IntoResponse {
     let mut page = Page::default();

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use sha2::{Digest, Sha256};
+use std::sync::LazyLock;
 
 pub struct File {
     /// From the root, `/index.html` is `/` too.
@@ -36,6 +37,20 @@ pub fn is_file(path: &str) -> bool {
     path == "/" || FILES.iter().any(|file| file.path == path)
 }
 
+/// The type of the page itself.
+pub const INDEX_TYPE: &str = "text/html; charset=utf-8";
+
+/// The page, at the root.
+pub async fn index(headers: HeaderMap) -> Response {
+    static PAGE: LazyLock<(&File, HeaderValue)> = LazyLock::new(|| {
+        let page = FILES.iter().find(|file| file.path == INDEX).expect("the panel has a page");
+        (page, tag(page.bytes))
+    });
+    let (page, tag) = &*PAGE;
+    answer(page, tag, &headers)
+}
+
+/// The files beside it.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let mut routes = Router::new();
     for file in FILES {
@@ -44,9 +59,6 @@ pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
             let answer = answer(file, &tag, &headers);
             async move { answer }
         };
-        if file.path == INDEX {
-            routes = routes.route("/", get(answer.clone()));
-        }
         routes = routes.route(file.path, get(answer));
     }
     routes

@@ -2,9 +2,10 @@
 
 use super::App;
 use super::answer::{Answered, Failure, ok};
-use super::body::{RawBody, off_thread};
+use super::body::{NoBody, RawBody, bad_body, off_thread};
 use super::guard::is_wasm;
 use super::query::{NoQuery, Query};
+use super::strict;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use pointsman_protocol::api::PoliciesView;
@@ -12,9 +13,11 @@ use pointsman_protocol::problem::Problem;
 use pointsman_scheduler::Slot;
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+/// The policy of a slot, by its name.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Binding {
+    /// As in `GET /v1/policies`.
     component: String,
 }
 
@@ -41,16 +44,23 @@ pub async fn bind(
 ) -> Answered<PoliciesView> {
     let slot = slot(&slot_name)?;
     let done = if is_wasm(&headers) {
-        let name = query.take("name").unwrap_or_default();
+        let name = query.take("name");
         query.finish()?;
+        let name = name.ok_or_else(|| {
+            let problem = "a policy that is handed over needs a name, like ?name=my-policy";
+            Failure(Problem::new(422, "no_name", problem).with_field("name"))
+        })?;
         check_name(&name)?;
         app.policies.upload(slot, name, body).await
     } else {
+        let name = query.take("name");
         query.finish()?;
-        let parsed = off_thread(body, |bytes| serde_json::from_slice::<Binding>(bytes)).await?;
-        let binding = parsed.map_err(|error| {
-            Failure(Problem::new(422, "bad_body", format!("the body cannot be read: {error}")))
-        })?;
+        if name.is_some() {
+            let problem = "a policy that is known has its name already, in the body";
+            return Err(Failure(Problem::new(422, "two_names", problem).with_field("name")));
+        }
+        let parsed = off_thread(body, |bytes| strict::from_slice::<Binding>(bytes)).await?;
+        let binding = parsed.map_err(|error| bad_body(&error))?;
         app.policies.choose(slot, binding.component).await
     };
     done.map_err(Failure)?;
@@ -59,7 +69,7 @@ pub async fn bind(
 }
 
 /// Characters of a policy's name at most.
-const NAME_MAX: usize = 100;
+pub const NAME_MAX: usize = 100;
 
 /// As a file in the folder could be named.
 fn check_name(name: &str) -> Result<(), Failure> {
@@ -82,13 +92,14 @@ pub async fn roll_back(
     State(app): State<App>,
     Path(name): Path<String>,
     _: NoQuery,
+    _: NoBody,
 ) -> Answered<PoliciesView> {
     app.policies.roll_back(slot(&name)?).await.map_err(Failure)?;
     app.driver.after_round().await?;
     ok(app.policies.view())
 }
 
-pub async fn reload(State(app): State<App>, _: NoQuery) -> Answered<PoliciesView> {
+pub async fn reload(State(app): State<App>, _: NoQuery, _: NoBody) -> Answered<PoliciesView> {
     app.policies.rescan().await;
     app.driver.after_round().await?;
     ok(app.policies.view())

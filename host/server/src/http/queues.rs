@@ -2,6 +2,7 @@
 
 use super::App;
 use super::answer::{Answered, Failure, ok, unexpected};
+use super::body::NoBody;
 use super::query::{NoQuery, Query};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -18,6 +19,7 @@ pub async fn pause(
     State(app): State<App>,
     Path(name): Path<String>,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<StatusCode, Failure> {
     set_paused(app, name, true).await
 }
@@ -26,6 +28,7 @@ pub async fn resume(
     State(app): State<App>,
     Path(name): Path<String>,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<StatusCode, Failure> {
     set_paused(app, name, false).await
 }

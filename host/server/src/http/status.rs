@@ -9,7 +9,8 @@ use crate::driver::NoAnswer;
 use crate::read_model::{ReadModel, Task};
 use axum::extract::State;
 use pointsman_protocol::api::{
-    BottlenecksView, ConfigStatus, EndReasonView, Page, SetAsideView, StatusRow, StatusView,
+    BottlenecksView, ConfigStatus, ConfigView, EndReasonView, Page, SetAsideView, StatusRow,
+    StatusView,
 };
 use pointsman_protocol::events::PublicEvent;
 use pointsman_protocol::problem::Problem;
@@ -103,16 +104,13 @@ fn row(model: &ReadModel, task: &Task, reason: Option<&Reason>) -> StatusRow {
 }
 
 /// The configuration in force, and what is wrong with the file if that is another one.
-pub async fn config(State(app): State<App>, _: NoQuery) -> Answered<serde_json::Value> {
+pub async fn config(State(app): State<App>, _: NoQuery) -> Answered<ConfigView> {
     let config = app.config.load();
     let status = app.config_status.load();
-    ok(serde_json::json!({
-        "effective": config.effective(),
-        "refused": status.refused.as_ref().map(|refused| &refused.text),
-    }))
+    let refused = status.refused.as_ref().map(|refused| refused.text.clone());
+    ok(ConfigView { effective: config.effective(), refused })
 }
 
-/// The process lives.
 /// Where work is held up.
 pub async fn bottlenecks(State(app): State<App>, _: NoQuery) -> Answered<BottlenecksView> {
     ok(bottlenecks::look(&app.model.read(), app.clock.now()))
@@ -125,6 +123,7 @@ pub async fn activity(State(app): State<App>, mut query: Query) -> Answered<Page
     ok(Page { items: app.events.activity(limit), next_cursor: None })
 }
 
+/// The process lives.
 pub async fn healthz() -> &'static str {
     "ok\n"
 }

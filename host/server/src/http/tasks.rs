@@ -2,6 +2,7 @@
 
 use super::App;
 use super::answer::{Answered, Failure, ok, unexpected};
+use super::body::NoBody;
 use super::query::{NoQuery, Query, path_id};
 use axum::Json;
 use axum::extract::{Path, State};
@@ -141,6 +142,7 @@ pub async fn cancel(
     State(app): State<App>,
     Path(id): Path<String>,
     _: NoQuery,
+    _: NoBody,
 ) -> Answered<CancelTaskResponse> {
     let task: TaskId = path_id(&id)?;
     match app.driver.request(|request| Event::CancelTask { request, task }).await? {
@@ -156,6 +158,7 @@ pub async fn retry(
     State(app): State<App>,
     Path(id): Path<String>,
     _: NoQuery,
+    _: NoBody,
 ) -> Answered<RetryResponse> {
     let task: TaskId = path_id(&id)?;
     match app.driver.request(|request| Event::RetryTask { request, task }).await? {

@@ -1,7 +1,7 @@
 //! Workers: their protocol, and what operators see and do.
 
 use super::answer::{Answered, Failure, ok, unexpected};
-use super::body::JsonBody;
+use super::body::{JsonBody, NoBody};
 use super::query::{NoQuery, Query, path_id};
 use super::{App, stopping};
 use axum::extract::{Path, State};
@@ -128,6 +128,7 @@ pub async fn drain(
     State(app): State<App>,
     Path(id): Path<String>,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<StatusCode, Failure> {
     set_draining(app, &id, true).await
 }
@@ -136,6 +137,7 @@ pub async fn resume(
     State(app): State<App>,
     Path(id): Path<String>,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<StatusCode, Failure> {
     set_draining(app, &id, false).await
 }

@@ -1,3 +1,4 @@
+use super::super::{BODY_MAX, SUBMISSION_MAX};
 use super::*;
 use axum::Router;
 use axum::body::{Body, Bytes};
