@@ -1,6 +1,7 @@
-//! The project's tasks: `cargo xtask demo | test | panel | dist | bench | soak | sim | storm | newcomer | freeze | bless | lint`.
+//! The project's tasks: `cargo xtask demo | test | panel | dist | bench | soak | sim | storm | fuzz-api | newcomer | freeze | bless | lint`.
 //! Dependency-free, so that it builds in a second; makes sure that the WebAssembly target is there before anything needs it.
 
+mod fuzz_api;
 mod newcomer;
 mod panel;
 
@@ -18,6 +19,7 @@ cargo xtask soak [--swaps N | --compile FILE]
 cargo xtask sim [--seeds N | --seed S | --script FILE] [--profile NAME] [--steps N] [--twice] [--shrink SECONDS]
                                worlds in virtual time in which hosts, workers, network, disk and policies fail
 cargo xtask storm [--rounds N]  real hosts and workers under load, killed and frozen again and again
+cargo xtask fuzz-api [ARGS…]    ask a real host what its OpenAPI document allows and forbids; ARGS go to schemathesis
 cargo xtask newcomer [--lang rust|python|javascript]
                                write a first policy, build it, see it serve; how long that takes
 cargo xtask freeze VERSION     release the contract in wit/ as it is now, or say what it would break
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         "soak" => measure("soak", &rest),
         "sim" => measure("sim", &rest),
         "storm" => storm(&rest),
+        "fuzz-api" => fuzz_api(&rest),
         "newcomer" => play_newcomer(&rest),
         "freeze" => freeze(&rest),
         "bless" => bless(&rest),
@@ -117,6 +120,13 @@ fn storm(args: &[String]) -> Result<(), String> {
     run(cargo().arg("build").args(both).args(["--bin", "pointsman", "--bin", "storm"]))?;
     let own = env::current_exe().map_err(|error| format!("where is this program: {error}"))?;
     run(Command::new(own.with_file_name("storm")).args(args))
+}
+
+fn fuzz_api(args: &[String]) -> Result<(), String> {
+    ensure_wasm_target()?;
+    run(cargo().args(["build", "--package", "pointsman-cli"]))?;
+    let own = env::current_exe().map_err(|error| format!("where is this program: {error}"))?;
+    fuzz_api::fuzz(args, &own.with_file_name("pointsman"))
 }
 
 fn play_newcomer(args: &[String]) -> Result<(), String> {
