@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const SETTINGS: &str = include_str!("fuzz_api/schemathesis.toml");
 const CHECKS: &str = include_str!("fuzz_api/checks.py");
+/// Something that is there from the beginning.
+const JOB: &str = include_str!("fuzz_api/job.json");
 const ADMIN: &str = "token-of-the-admin";
 const WORKER: &str = "token-of-the-workers";
 
@@ -82,6 +84,11 @@ impl Site {
         for name in ["one", "two"] {
             site.hire(pointsman, name)?;
         }
+        let job = site.folder.join("job.json");
+        write(&job, JOB)?;
+        let mut submit = Command::new(pointsman);
+        submit.args(["--host", &site.address, "--token-file"]).arg(site.folder.join("admin"));
+        super::run(submit.arg("submit").arg(job))?;
         Ok(site)
     }
 

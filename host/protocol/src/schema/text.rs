@@ -17,7 +17,7 @@ schema! {
 schema! {
     /// Of a task.
     TaskIdText as "TaskId": _generator => json_schema!({
-        "type": "string", "pattern": "^t(0|[1-9][0-9]{0,18})$", "examples": ["t12"],
+        "type": "string", "pattern": "^t(0|[1-9][0-9]{0,18})$", "examples": ["t1"],
         "description": "The id of a task. Ids grow in the order of submission.",
     })
 }
@@ -25,7 +25,7 @@ schema! {
 schema! {
     /// Of a worker.
     WorkerIdText as "WorkerId": _generator => json_schema!({
-        "type": "string", "pattern": "^w(0|[1-9][0-9]{0,8})$", "examples": ["w3"],
+        "type": "string", "pattern": "^w(0|[1-9][0-9]{0,8})$", "examples": ["w1"],
         "description": "The id of a worker, kept over its restarts.",
     })
 }

@@ -75,7 +75,10 @@ fn trace(app: &App, headers: &HeaderMap) -> Option<TraceContext> {
 
 fn idempotency_key(headers: &HeaderMap, body: &[u8]) -> Result<Option<Key>, Failure> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=200).contains(&key.len()));
+    let is_key = |key: &&str| {
+        (1..=200).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let key = value.to_str().ok().filter(is_key);
     let key = key.ok_or_else(|| {
         let problem = "is not 1 to 200 visible ASCII characters";
         Failure(Problem::bad_parameter("Idempotency-Key", problem))

@@ -18,6 +18,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Binding {
     /// As in `GET /v1/policies`.
+    #[schemars(extend("examples" = ["spread"]))]
     component: String,
 }
 

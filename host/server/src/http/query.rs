@@ -54,17 +54,21 @@ impl Query {
         T::Err: Display,
     {
         let Some(text) = self.take(name) else { return Ok(None) };
+        // The readers of numbers take a sign that nobody needs.
+        if text.starts_with('+') {
+            let problem = format!("{text:?} begins with a sign");
+            return Err(Failure(Problem::bad_parameter(name, problem)));
+        }
         let parsed = text.parse().map(Some);
         parsed.map_err(|error: T::Err| Failure(Problem::bad_parameter(name, error)))
     }
 
     /// How many items: 1 to 1000.
     pub fn limit(&mut self) -> Result<usize, Failure> {
-        let Some(text) = self.take("limit") else { return Ok(LIMIT_DEFAULT) };
-        match text.parse() {
-            Ok(limit @ 1..=LIMIT_MAX) => Ok(limit),
-            Ok(_) | Err(_) => {
-                let problem = format!("{text:?} is not a number from 1 to {LIMIT_MAX}");
+        match self.parse("limit")?.unwrap_or(LIMIT_DEFAULT) {
+            limit @ 1..=LIMIT_MAX => Ok(limit),
+            limit => {
+                let problem = format!("{limit} is not a number from 1 to {LIMIT_MAX}");
                 Err(Failure(Problem::bad_parameter("limit", problem)))
             }
         }

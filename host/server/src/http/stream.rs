@@ -31,7 +31,8 @@ pub async fn events(
     let after: Option<u64> = query.parse("after")?;
     query.finish()?;
     let resumed = headers.get("last-event-id").map(|value| {
-        let number = value.to_str().ok().and_then(|text| text.parse().ok());
+        let text = value.to_str().ok().filter(|text| text.bytes().all(|it| it.is_ascii_digit()));
+        let number = text.and_then(|text| text.parse().ok());
         number.ok_or_else(|| Failure(Problem::bad_parameter("Last-Event-ID", "is no number")))
     });
     let after = match resumed {

@@ -281,6 +281,10 @@ mod tests {
                 r#"{"seq":1,"life":2,"acked_command":0,"finished":[{"attempt":[1,2,3],"failure":{"kind":"exit_code","code":-7}}]}"#,
             ),
         );
+        sync(
+            r#"{"seq":1978246029247707.0,"life":9007199254740993}"#,
+            Ok(r#"{"seq":1978246029247707,"life":9007199254740993,"acked_command":0}"#),
+        );
         sync("[1,2]", Err("invalid type: sequence"));
         sync(r#"{"seq":1,"life":2,"measurements":[]}"#, Err("invalid type: sequence"));
         sync(

@@ -71,7 +71,11 @@ fn events() -> Operation {
     Operation::get(EVENTS_PATH, "followEvents", stream::events)
         .says("What happens, as it happens")
         .takes(Parameter::query("after", "Resume after this number.", shape::<u64>))
-        .takes(Parameter::header("Last-Event-ID", "The same; it goes before.", shape::<u64>))
+        .takes(Parameter::header(
+            "Last-Event-ID",
+            "The same; it goes before.",
+            |_| json_schema!({ "type": "string", "pattern": "^[0-9]{1,19}$" }),
+        ))
         .takes(Parameter::header("Upgrade", "Asks for a WebSocket.", |_| one_of(&["websocket"])))
         .answers(answer)
         .answers(Answer { content: None, ..socket })
@@ -92,7 +96,7 @@ fn sent_event(generator: &mut SchemaGenerator) -> Schema {
                 "properties": { "event": { "const": "snapshot" }, "id": id, "data": snapshot },
                 "required": ["event"],
             },
-            { "properties": { "event": false, "id": id, "data": event } },
+            { "properties": { "event": { "const": "message" }, "id": id, "data": event } },
         ],
     })
 }
