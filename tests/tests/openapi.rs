@@ -1,6 +1,7 @@
 //! The document that the host gives of its API is true: what a real host answers is as described.
 
 use jsonschema::Validator;
+use pointsman_protocol::submission::{Submission, TASK_KEYS};
 use pointsman_tests::site::{Crew, Site};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -281,10 +282,12 @@ async fn every_event_is_as_described() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submission_is_taken_exactly_if_its_schema_takes_it() {
     let reader = Reader::start().await;
+    let keys = &reader.document["components"]["schemas"]["TaskSubmission"]["properties"];
+    let keys: BTreeSet<&str> = keys.as_object().expect("keys").keys().map(String::as_str).collect();
+    assert_eq!(keys, TASK_KEYS.into());
     let schema = json!({ "$ref": "#/components/schemas/Submission" });
     let check = |body: Value, is_good: bool| {
-        let read =
-            pointsman_protocol::submission::Submission::from_json(body.to_string().as_bytes());
+        let read = Submission::from_json(body.to_string().as_bytes());
         assert_eq!(read.is_ok(), is_good, "{body}: {read:?}");
         let errors = reader.errors(&schema, &body);
         assert_eq!(errors.is_empty(), is_good, "{body}: {errors:?}");

@@ -96,6 +96,7 @@ pub struct TaskView {
     pub requires: BTreeMap<String, String>,
     /// The trace it belongs to: 32 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9a-f]{32}$"))]
     pub trace_id: Option<String>,
 }
 

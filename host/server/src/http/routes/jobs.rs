@@ -58,6 +58,11 @@ fn submission(path: &'static str, id: &'static str) -> Operation {
             "Chosen by the client, one for each submission.",
             |_| json_schema!({ "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$" }),
         ))
+        .takes(Parameter::header(
+            "traceparent",
+            "W3C Trace Context of the submitter; anything else is passed over.",
+            shape::<String>,
+        ))
         .body(body)
         .json::<SubmitResponse>(201, "Taken.")
         .json::<SubmitResponse>(200, "Taken before, with the same Idempotency-Key.")
