@@ -1,7 +1,7 @@
 //! Which operation a request is for, as the router finds it.
 
 use super::answer::Code;
-use super::operation::Operation;
+use super::operation::{Operation, Place};
 use super::routes;
 use axum::extract::Request;
 use axum::http::Method;
@@ -11,12 +11,15 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 /// What is to be known of an operation before and after it is served.
+#[derive(Debug)]
 pub struct Known {
     method: Method,
     /// Types of bodies; none: it takes no body.
     pub contents: Vec<&'static str>,
     /// Bytes of a body at most.
     pub body_max: usize,
+    /// Names of parameters.
+    pub query: BTreeSet<&'static str>,
     /// Statuses, with the codes of problems.
     pub answers: BTreeSet<(u16, Option<&'static str>)>,
 }
@@ -35,6 +38,7 @@ pub async fn check_described(request: Request, next: Next) -> Response {
     response
 }
 
+#[derive(Debug)]
 struct Path {
     template: &'static str,
     operations: Vec<Known>,
@@ -69,10 +73,12 @@ fn known(operation: Operation) -> Known {
     let refusals =
         refusals.flat_map(|(status, codes)| codes.iter().map(|code| (*status, Some(*code))));
     let answers = operation.answers.iter().map(|answer| (answer.status, None));
+    let query = operation.parameters.iter().filter(|it| it.place == Place::Query);
     Known {
         method: operation.method.clone(),
         contents: operation.body.iter().flat_map(|it| &it.contents).map(|(it, _)| *it).collect(),
         body_max: operation.body.as_ref().map_or(0, |body| body.max),
+        query: query.map(|it| it.name).collect(),
         answers: answers.chain(refusals).collect(),
     }
 }

@@ -1,9 +1,11 @@
 //! Parameters of paths and queries, refused by name.
 
 use super::answer::Failure;
+use super::known::{self, Known};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use pointsman_protocol::problem::Problem;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -16,6 +18,8 @@ pub const LIMIT_DEFAULT: usize = 100;
 pub struct Query {
     pairs: Vec<(String, String)>,
     allowed: Vec<&'static str>,
+    /// In development builds only.
+    known: Option<&'static Known>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Query {
@@ -24,7 +28,8 @@ impl<S: Sync> FromRequestParts<S> for Query {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Query, Failure> {
         let query = parts.uri.query().unwrap_or("");
         let pairs = serde_urlencoded_pairs(query);
-        Ok(Query { pairs, allowed: Vec::new() })
+        let known = cfg!(debug_assertions).then(|| known::find(&parts.method, parts.uri.path()));
+        Ok(Query { pairs, allowed: Vec::new(), known: known.flatten() })
     }
 }
 
@@ -65,17 +70,25 @@ impl Query {
 
     /// How many items: 1 to 1000.
     pub fn limit(&mut self) -> Result<usize, Failure> {
-        match self.parse("limit")?.unwrap_or(LIMIT_DEFAULT) {
-            limit @ 1..=LIMIT_MAX => Ok(limit),
-            limit => {
-                let problem = format!("{limit} is not a number from 1 to {LIMIT_MAX}");
+        let Some(text) = self.take("limit") else { return Ok(LIMIT_DEFAULT) };
+        match text.parse() {
+            Ok(limit @ 1..=LIMIT_MAX) if !text.starts_with('+') => Ok(limit),
+            Ok(_) | Err(_) => {
+                let problem = format!("{text:?} is not a number from 1 to {LIMIT_MAX}");
                 Err(Failure(Problem::bad_parameter("limit", problem)))
             }
         }
     }
 
     /// Refuses what nobody asked for.
+    ///
+    /// # Panics
+    /// In development builds, if the operation describes other parameters than were taken.
     pub fn finish(self) -> Result<(), Failure> {
+        if let Some(known) = self.known {
+            let taken: BTreeSet<&str> = self.allowed.iter().copied().collect();
+            assert_eq!(taken, known.query, "parameters taken, and those described");
+        }
         match self.pairs.first() {
             None => Ok(()),
             Some((name, _)) => {

@@ -9,6 +9,7 @@ use pointsman_protocol::api::{
 };
 use pointsman_protocol::schema::{JobIdText, TaskIdText, WorkerIdText};
 use pointsman_protocol::worker::LOG_CONTENT_TYPE;
+use schemars::{Schema, SchemaGenerator, json_schema};
 
 pub fn operations() -> Vec<Operation> {
     vec![
@@ -55,10 +56,20 @@ fn list() -> Operation {
         .takes(Parameter::query("worker", "Only those placed on it.", shape::<WorkerIdText>))
         .takes(Parameter::query("job", "Only those of it.", shape::<JobIdText>))
         .takes(Parameter::query("text", "Only those whose name holds it.", shape::<String>))
+        .takes(Parameter::query("submitted_after", "Only those of later.", moment))
+        .takes(Parameter::query("submitted_before", "Only those of earlier.", moment))
         .takes(Parameter::query("attempts", "Which of each task; absent: the last.", |_| {
             one_of(&["last", "all"])
         }))
         .json::<Page<TaskView>>(200, "A page of tasks: rows, without scripts and environments.")
+}
+
+/// Any time with an offset from UTC, as [`pointsman_protocol::timestamp::Timestamp`] reads it.
+fn moment(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string", "format": "date-time", "pattern": "^(197[1-9]|19[89][0-9]|2[0-4][0-9]{2})-",
+        "examples": ["2026-10-25T02:30:00+01:00"],
+    })
 }
 
 fn read_log() -> Operation {
