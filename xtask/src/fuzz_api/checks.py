@@ -1,9 +1,29 @@
 """What schemathesis does not know of this API."""
 
+import functools
+import json
+
+import jsonschema_rs
 import schemathesis
 
 # Codes of problems of form. What they refuse, the schema must not allow.
 FORM = {"bad_body", "bad_parameter", "bad_request", "broken_body", "invalid_field", "wrong_content_type"}
+
+
+@functools.cache
+def validator(schema, components):
+    whole = {"allOf": [json.loads(schema)], "components": json.loads(components)}
+    return jsonschema_rs.Draft202012Validator(whole)
+
+
+def is_valid_body(case):
+    """Now and then a case that is said to be valid has a placeholder for its body."""
+    if case.media_type != "application/json":
+        return True
+    document = case.operation.schema.raw_schema
+    operation = document["paths"][case.operation.path][case.operation.method.lower()]
+    schema = operation["requestBody"]["content"][case.media_type]["schema"]
+    return validator(json.dumps(schema), json.dumps(document["components"])).is_valid(case.body)
 
 
 @schemathesis.check
@@ -12,7 +32,7 @@ def valid_data_is_well_formed(ctx, response, case):
     that things do not go together (an unknown queue, dependencies in a circle), which no schema can state."""
     if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code < 400:
         return
-    if case.method.upper() not in {case.operation.method.upper()}:
+    if case.method.upper() != case.operation.method.upper() or not is_valid_body(case):
         return
     problem = response.json()
     assert problem["code"] not in FORM, f"valid by its schema, but refused: {problem['detail']}"
