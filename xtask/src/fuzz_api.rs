@@ -30,7 +30,7 @@ pub fn fuzz(args: &[String], pointsman: &Path) -> Result<(), String> {
     run.args(["--header", &format!("Authorization: Bearer {ADMIN}")]);
     run.args(["--checks", "all", "--exclude-checks", "positive_data_acceptance"]).args(args);
     let found = run.status().map_err(|error| format!("schemathesis: {error}"))?;
-    site.is_well()?;
+    site.end()?;
     if found.success() { Ok(()) } else { Err(format!("schemathesis ended with {found}")) }
 }
 
@@ -104,8 +104,8 @@ impl Site {
         Ok(())
     }
 
-    /// The host lives, and nothing in it panicked.
-    fn is_well(mut self) -> Result<(), String> {
+    /// Whether the host still lives, and nothing in it panicked.
+    fn end(mut self) -> Result<(), String> {
         let ended = self.processes[0].try_wait().map_err(|error| error.to_string())?;
         let log = fs::read_to_string(self.folder.join("host.log")).unwrap_or_default();
         let panics: Vec<&str> =

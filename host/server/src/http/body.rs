@@ -45,7 +45,7 @@ impl<S: Sync> FromRequest<S> for NoBody {
         if bytes.is_empty() {
             return Ok(NoBody);
         }
-        let parsed = off_thread(bytes, |bytes| strict::from_slice::<Nothing>(bytes)).await?;
+        let parsed = off_thread(bytes, strict::from_slice::<Nothing>).await?;
         parsed.map(|Nothing {}| NoBody).map_err(|error| bad_body(&error))
     }
 }
@@ -68,7 +68,7 @@ impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for JsonBody<
 
     async fn from_request(request: Request, state: &S) -> Result<JsonBody<T>, Failure> {
         let RawBody(bytes) = RawBody::from_request(request, state).await?;
-        let parsed = off_thread(bytes, |bytes| strict::from_slice(bytes)).await?;
+        let parsed = off_thread(bytes, strict::from_slice).await?;
         parsed.map(JsonBody).map_err(|error| bad_body(&error))
     }
 }

@@ -86,7 +86,9 @@ fn known(operation: Operation) -> Known {
 fn is_of(path: &str, template: &str) -> bool {
     let mut parts = path.split('/');
     let fits = |wanted: &str| {
-        parts.next().is_some_and(|part| part == wanted || (wanted.starts_with('{') && part != ""))
+        parts
+            .next()
+            .is_some_and(|part| part == wanted || (wanted.starts_with('{') && !part.is_empty()))
     };
     template.split('/').all(fits) && parts.next().is_none()
 }

@@ -60,7 +60,7 @@ pub async fn bind(
             let problem = "a policy that is known has its name already, in the body";
             return Err(Failure(Problem::new(422, "two_names", problem).with_field("name")));
         }
-        let parsed = off_thread(body, |bytes| strict::from_slice::<Binding>(bytes)).await?;
+        let parsed = off_thread(body, strict::from_slice::<Binding>).await?;
         let binding = parsed.map_err(|error| bad_body(&error))?;
         app.policies.choose(slot, binding.component).await
     };

@@ -67,7 +67,7 @@ fn differing(taken: &Map<String, Value>, answered: &Map<String, Value>) -> Vec<S
             let refers = |it: &String| text(schema).contains(&format!("{COMPONENTS}/{it}\""));
             answered
                 .get(*name)
-                .is_some_and(|other| text(schema) != other.to_string() || found.iter().any(refers))
+                .is_some_and(|other| text(schema) != text(other) || found.iter().any(refers))
         };
         let now: Vec<String> = taken.iter().filter(differs).map(|(name, _)| name.clone()).collect();
         if now.len() == found.len() {
