@@ -278,6 +278,31 @@ async fn every_event_is_as_described() {
     reader.site.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_whole_and_each_of_its_schemas_is_one() {
+    let reader = Reader::start().await;
+    let document = &reader.document;
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["info"]["title"].is_string() && document["info"]["version"].is_string());
+    for (name, schema) in document["components"]["schemas"].as_object().expect("schemas") {
+        jsonschema::meta::validate(schema).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        // Were it not routed, this would be 404.
+        let path = path.replace(['{', '}'], "");
+        let request = reader.http.delete(reader.site.url(&path)).send();
+        assert_eq!(request.await.expect("the host answers").status(), 405, "{path}");
+        for operation in operations.as_object().expect("operations").values() {
+            for parameter in operation["parameters"].as_array().expect("parameters") {
+                let schema = &parameter["schema"];
+                jsonschema::meta::validate(schema)
+                    .unwrap_or_else(|error| panic!("{path}: {error}"));
+            }
+        }
+    }
+    reader.site.stop().await;
+}
+
 /// Both readers, that of the schema and that of the host, say the same of what is submitted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submission_is_taken_exactly_if_its_schema_takes_it() {
