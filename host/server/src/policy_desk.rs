@@ -1,5 +1,9 @@
 //! Policies as operators see and choose them: between the policy library and the API.
 
+mod terms;
+
+pub use terms::Terms;
+
 use crate::clock::Clock;
 use crate::config::{LimitSettings, PoliciesSection, SlotBinding, Wasi};
 use bytes::Bytes;
@@ -14,11 +18,9 @@ use pointsman_protocol::api::{
 };
 use pointsman_protocol::problem::Problem;
 use pointsman_protocol::timestamp::Timestamp;
-use pointsman_scheduler::explain::{Placed, Verdict, WorkerVerdict};
-use pointsman_scheduler::record::PolicyStamp;
-use pointsman_scheduler::{Slot, Time, WorkerId};
+use pointsman_scheduler::{Slot, Time};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -143,31 +145,6 @@ impl PolicyDesk {
         Ok(())
     }
 
-    /// The terms of each fitting worker's score. Policies run on a thread that may block.
-    pub async fn terms(&self, policy: PolicyStamp, verdicts: &[WorkerVerdict]) -> Terms {
-        let asked = Asked::about(verdicts);
-        let library = self.library.clone();
-        let found = tokio::task::spawn_blocking(move || asked.terms(&library, policy));
-        found.await.expect("what may fail in a policy is no panic")
-    }
-
-    /// The terms of the scores that a placement was decided by: of the chosen worker, and of the second.
-    pub async fn terms_of_placement(&self, placed: &Placed) -> Terms {
-        let decision = &placed.attempt.decision;
-        let Some(basis) = &placed.basis else {
-            let missing = "it is too long ago: the host remembers the last few thousand placements";
-            return Terms { missing: Some(missing.to_owned()), ..Terms::default() };
-        };
-        let second = decision.second.map(|(worker, _)| worker);
-        let workers: Vec<WorkerId> =
-            [Some(placed.attempt.worker), second].into_iter().flatten().collect();
-        let columns = basis.columns(workers.len());
-        let asked = Asked { task: basis.task.clone(), columns, workers };
-        let (library, policy) = (self.library.clone(), decision.scoring);
-        let found = tokio::task::spawn_blocking(move || asked.terms(&library, policy));
-        found.await.expect("what may fail in a policy is no panic")
-    }
-
     /// Other policies serve these slots since then; what serves each slot now.
     pub fn note_swaps(&self, swaps: &[(Time, Slot)]) -> Vec<PolicyView> {
         let status = self.library.status();
@@ -285,52 +262,6 @@ fn swap_view(serving: &PolicyView, at: Time) -> SwapView {
         digest: serving.digest.clone(),
         source: serving.source.clone(),
         cause: cause.to_owned(),
-    }
-}
-
-/// What the scores of fitting workers are made of.
-#[derive(Debug, Default)]
-pub struct Terms {
-    pub by_worker: BTreeMap<WorkerId, Vec<(String, f64)>>,
-    /// Why those of some workers are not there.
-    pub missing: Option<String>,
-}
-
-/// Workers whose scores are to be taken apart, with what the policy is shown.
-struct Asked {
-    task: Vec<f64>,
-    columns: Vec<Vec<f64>>,
-    workers: Vec<WorkerId>,
-}
-
-impl Asked {
-    /// Those that fit.
-    fn about(verdicts: &[WorkerVerdict]) -> Asked {
-        let mut asked = Asked { task: Vec::new(), columns: Vec::new(), workers: Vec::new() };
-        for verdict in verdicts {
-            let Verdict::Fits { task_columns, worker_columns, .. } = &verdict.verdict else {
-                continue;
-            };
-            asked.task.clone_from(task_columns);
-            asked.columns.resize(worker_columns.len(), Vec::new());
-            let columns = asked.columns.iter_mut().zip(worker_columns);
-            columns.for_each(|(column, value)| column.push(*value));
-            asked.workers.push(verdict.worker);
-        }
-        asked
-    }
-
-    fn terms(self, library: &PolicyLibrary, policy: PolicyStamp) -> Terms {
-        if self.workers.is_empty() {
-            return Terms::default();
-        }
-        match library.explain_all(policy, &self.task, &self.columns) {
-            Ok(explained) => Terms {
-                by_worker: self.workers.into_iter().zip(explained.terms).collect(),
-                missing: explained.ended_by,
-            },
-            Err(error) => Terms { by_worker: BTreeMap::new(), missing: Some(error.to_string()) },
-        }
     }
 }
 

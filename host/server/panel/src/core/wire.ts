@@ -156,7 +156,7 @@ export interface Placed {
 }
 
 export interface Explanation {
-  task: string; state: TaskState; reason?: Reason; would_start?: string; queue_position?: number;
+  task: string; state: TaskState; reason?: Reason; queue_position?: number;
   queue_policy: Stamp; scoring_policy: Stamp; workers: Verdict[]; terms_missing?: string;
   waits_for?: string[]; placed?: Placed;
 }

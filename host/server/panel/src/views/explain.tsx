@@ -44,7 +44,7 @@ function WhyItWaits({ it }: { it: Explanation }) {
       )}
       <Facts
         rows={[
-          ["Starts when", it.would_start ?? reason?.starts_when],
+          ["Starts when", reason?.starts_when],
           ["Place in queue", it.queue_position],
           ["Waits for", it.waits_for && it.waits_for.length > 0 && (
             <span class="list">{it.waits_for.map((id) => <TaskLink key={id} id={id} />)}</span>
