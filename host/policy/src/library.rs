@@ -177,16 +177,32 @@ pub(crate) struct Library {
     /// A pass has ended.
     pub settled: Condvar,
     waker: Mutex<Option<Waker>>,
-    listener: Mutex<Option<Listener>>,
+    ear: Mutex<Ear>,
 }
+
+/// Who is told of refusals, and what there was to tell before anybody listened: a library begins to look
+/// at its folder before its owner can.
+#[derive(Default)]
+struct Ear {
+    listener: Option<Listener>,
+    untold: Vec<(Option<Slot>, RefusedStatus)>,
+}
+
+/// Refusals that wait for somebody to listen.
+const UNTOLD_MAX: usize = 100;
 
 impl Library {
     /// Tells of a refusal that is new. Not to be called while holding the work.
     pub fn tell(&self, slot: Option<Slot>, refused: &RefusedStatus) {
-        let listener = lock(&self.listener).clone();
-        if let Some(listener) = listener {
-            listener(slot, refused);
-        }
+        let mut ear = lock(&self.ear);
+        let Some(listener) = ear.listener.clone() else {
+            if ear.untold.len() < UNTOLD_MAX {
+                ear.untold.push((slot, refused.clone()));
+            }
+            return;
+        };
+        drop(ear);
+        listener(slot, refused);
     }
 
     pub fn work(&self) -> MutexGuard<'_, Work> {
@@ -314,7 +330,7 @@ impl PolicyHost {
             wake: Condvar::new(),
             settled: Condvar::new(),
             waker: Mutex::new(None),
-            listener: Mutex::new(None),
+            ear: Mutex::default(),
         });
         crate::reload::spawn(library.clone()).map_err(LibraryError::Thread)?;
         let host = PolicyHost::with(HostTime::real(), Some(handover));
@@ -335,12 +351,17 @@ impl PolicyLibrary {
 
     /// Called whenever a candidate is refused, once for each content, from the thread that refuses
     /// it: with the slot that asks for it or that it is made for, if that can be told. It must not
-    /// block or call the library.
+    /// block or call the library. What was refused before anybody listened is told at once.
     pub fn set_listener(
         &self,
         told: impl Fn(Option<Slot>, &RefusedStatus) + Send + Sync + 'static,
     ) {
-        *lock(&self.library().listener) = Some(Arc::new(told));
+        let untold = {
+            let mut ear = lock(&self.library().ear);
+            ear.listener = Some(Arc::new(told));
+            std::mem::take(&mut ear.untold)
+        };
+        untold.iter().for_each(|(slot, refused)| self.library().tell(*slot, refused));
     }
 
     /// Sets what the configuration binds to `slot`; None: nothing, the native default serves. An

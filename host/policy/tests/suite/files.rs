@@ -35,6 +35,21 @@ fn listen(it: &Setup) -> Arc<Mutex<BTreeMap<Option<Digest>, usize>>> {
     told
 }
 
+/// The folder may be looked at before its owner listens.
+#[test]
+fn what_was_refused_before_anybody_listened_is_told_all_the_same() {
+    let mut it = Setup::new();
+    it.drop_in("p", b"junk");
+    it.bind("p");
+    it.take();
+    assert!(it.slot().refused.is_some());
+    let told = listen(&it);
+    assert_eq!(*told.lock().unwrap(), [(Some(Digest::of(b"junk")), 1)].into());
+    it.drop_in("p", b"other junk");
+    it.take();
+    assert_eq!(told.lock().unwrap().len(), 2, "and only once");
+}
+
 #[test]
 fn no_content_is_told_of_twice_however_often_it_comes_back() {
     let mut it = Setup::new();
