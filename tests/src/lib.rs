@@ -9,6 +9,7 @@ pub mod soak;
 pub mod hostile;
 pub mod compiling;
 pub mod storm;
+pub mod peers;
 
 /// Small guests, as the policy engine's own tests make them.
 #[path = "../../host/policy/tests/suite/guests.rs"]

@@ -14,6 +14,7 @@ cargo xtask test [ARGS…]       every test; ARGS go to the test runner (for exa
 cargo xtask panel              build the panel, with Node.js; demo and test do it where they can
 cargo xtask dist               one binary for release with the panel in it, in target/dist
 cargo xtask bench [NAME…]      benchmarks in release mode: inner, processes, decision, simulation, waiting, hostile, stalled; all without NAME
+cargo xtask bench --peers      HyperQueue and Dask, which it installs with python3 and pip, beside Pointsman
 cargo xtask soak [--swaps N | --compile FILE]
                                replace policies under load, or compile a large one; what that does to latency
 cargo xtask sim [--seeds N | --seed S | --script FILE] [--profile NAME] [--steps N] [--twice] [--shrink SECONDS]
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         "test" => test(&rest),
         "panel" => panel::build(),
         "dist" => dist(),
-        "bench" => measure("bench", &rest),
+        "bench" => bench(&rest),
         "soak" => measure("soak", &rest),
         "sim" => measure("sim", &rest),
         "storm" => storm(&rest),
@@ -104,6 +105,21 @@ fn dist() -> Result<(), String> {
     }
     println!("{}", dist.display());
     Ok(())
+}
+
+/// Beside its peers Pointsman is measured as it is delivered, by its binary.
+fn bench(args: &[String]) -> Result<(), String> {
+    if args.iter().all(|it| it != "--peers") {
+        return measure("bench", args);
+    }
+    ensure_wasm_target()?;
+    let both = ["--package", "pointsman-cli", "--package", "pointsman-tests"];
+    let programs = ["--bin", "pointsman", "--bin", "bench"];
+    run(cargo().args(["build", "--release"]).args(both).args(programs))?;
+    let own = env::current_exe().map_err(|error| format!("where is this program: {error}"))?;
+    let release = own.parent().and_then(|debug| debug.parent()).map(|it| it.join("release"));
+    let release = release.ok_or("this program is in no target folder")?;
+    run(Command::new(release.join("bench")).args(args))
 }
 
 /// Runs one of the measuring programs in release mode.

@@ -1,9 +1,11 @@
 //! The project's benchmarks: `cargo xtask bench [inner | processes | decision | simulation | waiting | hostile | stalled]`. Prints ratios of what
-//! was measured side by side in one run, and keeps the numbers as JSON under `target/bench`.
+//! was measured side by side in one run, and keeps the numbers as JSON under `target/bench`. `--peers` alone
+//! measures other schedulers beside this one, which it installs first.
 
 mod decision;
 mod hostile;
 mod inner;
+mod peers;
 mod processes;
 mod simulation;
 mod stalled;
@@ -31,9 +33,15 @@ fn main() -> ExitCode {
         waiting::serve(folder);
         return ExitCode::SUCCESS;
     }
+    if asked == [peers::FLAG] {
+        println!("== peers");
+        let (numbers, code) = peers::run();
+        keep("peers", &numbers);
+        return code;
+    }
     if let Some(unknown) = asked.iter().find(|name| !BENCHES.iter().any(|(it, _)| it == name)) {
         let known = BENCHES.map(|(name, _)| name).join(", ");
-        eprintln!("no benchmark {unknown:?}; there are {known}");
+        eprintln!("no benchmark {unknown:?}; there are {known}, and alone {}", peers::FLAG);
         return ExitCode::from(2);
     }
     for (name, bench) in BENCHES {
