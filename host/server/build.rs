@@ -20,7 +20,6 @@ fn main() {
     let missing = panel.join("missing");
     let mut list = String::from("pub const FILES: &[File] = &[\n");
     for (name, kind) in FILES {
-        println!("cargo::rerun-if-changed={}", built.join(name).display());
         let path = if is_whole { built.join(name) } else { missing.join(name) };
         if path.is_file() {
             let (path, name) = (path.display().to_string(), format!("/{name}"));
@@ -33,6 +32,9 @@ fn main() {
     }
     list.push_str("];\n");
     println!("cargo::rerun-if-changed={}", missing.display());
+    // What is not there would count as changed each time.
+    let watched = if built.is_dir() { &built } else { &panel };
+    println!("cargo::rerun-if-changed={}", watched.display());
     let out = env::var("OUT_DIR").expect("cargo sets it");
     fs::write(Path::new(&out).join("panel.rs"), list).expect("the build's folder is writable");
 }

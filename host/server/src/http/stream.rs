@@ -19,8 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// Events read at once.
 const BATCH: usize = 1000;
-/// Jobs and tasks in a snapshot at most.
-const SNAPSHOT_ROWS: usize = 1000;
+/// Jobs and tasks in a snapshot at most: a reader that never takes it holds it in memory.
+const SNAPSHOT_ROWS: usize = 100;
 
 pub async fn events(
     State(app): State<App>,
