@@ -89,6 +89,7 @@ impl Driver {
             Work::Waiting { n } => {
                 let before = resident_mib(self.server_id)?;
                 self.ask(&json!({ "do": "fill", "n": n }))?;
+                // Nothing tells when a peer has put away what it took: its memory is read when it is still.
                 std::thread::sleep(SETTLE);
                 Ok(vec![before, resident_mib(self.server_id)?])
             }
@@ -141,6 +142,7 @@ impl Drop for Driver {
             if !matches!(self.process.try_wait(), Ok(None)) {
                 return;
             }
+            // The standard library waits for a process without a deadline only.
             std::thread::sleep(Duration::from_millis(20));
         }
         let group = Pid::from_raw(self.process.id().cast_signed());
