@@ -104,7 +104,7 @@ pub struct WireFinished {
 }
 
 /// Why an attempt failed: a closed set, like `{"kind":"exit_code","code":1}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum WireFailure {
     ExitCode {

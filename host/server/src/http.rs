@@ -10,7 +10,6 @@ mod known;
 mod openapi;
 mod answer;
 mod body;
-mod strict;
 pub(crate) mod listen;
 mod query;
 mod jobs;

@@ -19,7 +19,6 @@ use pointsman_scheduler::ids::{AttemptRef, TaskId, Term, WorkerId};
 use pointsman_scheduler::record::Failure;
 use pointsman_scheduler::resources::Capacity;
 use pointsman_scheduler::spec::OnDisconnect;
-use serde::de::{Deserialize, Deserializer, Error};
 use std::time::Duration;
 
 impl RegisterRequest {
@@ -119,46 +118,6 @@ impl From<&Start> for StartCommand {
 impl From<&Stop> for StopCommand {
     fn from(stop: &Stop) -> StopCommand {
         StopCommand { attempt: stop.attempt.into(), why: stop.why.into() }
-    }
-}
-
-/// [`WireFailure`] with all that any kind has. Derived for the enum itself, reading would keep the whole in
-/// between as anything it could be, a list among that.
-#[derive(serde::Deserialize)]
-struct AnyFailure {
-    kind: String,
-    code: Option<i32>,
-    message: Option<String>,
-}
-
-impl<'de> Deserialize<'de> for WireFailure {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<WireFailure, D::Error> {
-        const KINDS: &[&str] = &[
-            "exit_code",
-            "signal",
-            "timeout",
-            "out_of_memory",
-            "worker_lost",
-            "start_failed",
-            "migrated",
-            "preempted",
-            "cancelled",
-        ];
-        let AnyFailure { kind, code, message } = AnyFailure::deserialize(deserializer)?;
-        let code = code.ok_or_else(|| D::Error::missing_field("code"));
-        let message = message.ok_or_else(|| D::Error::missing_field("message"));
-        Ok(match kind.as_str() {
-            "exit_code" => WireFailure::ExitCode { code: code? },
-            "signal" => WireFailure::Signal { code: code? },
-            "timeout" => WireFailure::Timeout,
-            "out_of_memory" => WireFailure::OutOfMemory,
-            "worker_lost" => WireFailure::WorkerLost,
-            "start_failed" => WireFailure::StartFailed { message: message? },
-            "migrated" => WireFailure::Migrated,
-            "preempted" => WireFailure::Preempted,
-            "cancelled" => WireFailure::Cancelled,
-            _ => return Err(D::Error::unknown_variant(&kind, KINDS)),
-        })
     }
 }
 

@@ -1,7 +1,6 @@
 //! Bodies of requests: bounded in size by the route and in time here, parsed where that blocks nobody.
 
 use super::answer::Failure;
-use super::strict;
 use axum::RequestExt;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
@@ -45,9 +44,20 @@ impl<S: Sync> FromRequest<S> for NoBody {
         if bytes.is_empty() {
             return Ok(NoBody);
         }
-        let parsed = off_thread(bytes, strict::from_slice::<Nothing>).await?;
+        let parsed = off_thread(bytes, read_object::<Nothing>).await?;
         parsed.map(|Nothing {}| NoBody).map_err(|error| bad_body(&error))
     }
+}
+
+/// serde alone would take a list too, with the fields in their order.
+///
+/// # Errors
+/// If it is no object, or not of that type.
+pub fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(serde::de::Error::custom("it is no JSON object"));
+    }
+    serde_json::from_slice(bytes)
 }
 
 pub fn bad_body(error: &serde_json::Error) -> Failure {
@@ -68,7 +78,7 @@ impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for JsonBody<
 
     async fn from_request(request: Request, state: &S) -> Result<JsonBody<T>, Failure> {
         let RawBody(bytes) = RawBody::from_request(request, state).await?;
-        let parsed = off_thread(bytes, strict::from_slice).await?;
+        let parsed = off_thread(bytes, read_object).await?;
         parsed.map(JsonBody).map_err(|error| bad_body(&error))
     }
 }

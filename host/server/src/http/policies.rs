@@ -2,10 +2,9 @@
 
 use super::App;
 use super::answer::{Answered, Failure, ok};
-use super::body::{NoBody, RawBody, bad_body, off_thread};
+use super::body::{NoBody, RawBody, bad_body, off_thread, read_object};
 use super::guard::is_wasm;
 use super::query::{NoQuery, Query};
-use super::strict;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use pointsman_protocol::api::PoliciesView;
@@ -60,7 +59,7 @@ pub async fn bind(
             let problem = "a policy that is known has its name already, in the body";
             return Err(Failure(Problem::new(422, "two_names", problem).with_field("name")));
         }
-        let parsed = off_thread(body, strict::from_slice::<Binding>).await?;
+        let parsed = off_thread(body, read_object::<Binding>).await?;
         let binding = parsed.map_err(|error| bad_body(&error))?;
         app.policies.choose(slot, binding.component).await
     };

@@ -1,6 +1,7 @@
 // What is said where there is nothing to show yet, or something went wrong.
 
 import type { ComponentChildren } from "preact";
+import { link } from "../core/route";
 
 export function Waiting({ what }: { what: string }) {
   return <p class="note" role="status">Loading {what}…</p>;
@@ -17,6 +18,18 @@ export function Failed({ what, why, onRetry }: { what: string; why: string; onRe
 
 export function Empty({ children }: { children: ComponentChildren }) {
   return <div class="note is-empty">{children}</div>;
+}
+
+interface NotShownProps { what: "job" | "task"; id: string; isMissing: boolean; why?: string; onRetry: () => void }
+
+/** In place of a job or task that is not there, or cannot be had. */
+export function NotShown({ what, id, isMissing, why, onRetry }: NotShownProps) {
+  if (!isMissing) return <Failed what={`The ${what} cannot be shown`} why={why ?? ""} onRetry={onRetry} />;
+  return (
+    <Empty>
+      <p>There is no {what} {id}. It may have been removed by retention. <a href={link(`${what}s`)}>All {what}s</a></p>
+    </Empty>
+  );
 }
 
 interface SectionProps {

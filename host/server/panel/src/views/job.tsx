@@ -1,8 +1,8 @@
 // One job: its graph, when which attempt ran where, the critical path with the slack of each task.
 
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { RequestFailed, get, send } from "../api";
-import { FilteredTasks, NO_FILTER, writeFilter } from "../core/filter";
+import { NO_FILTER, writeFilter } from "../core/filter";
 import { count, duration, plural } from "../core/format";
 import { JobTasks } from "../core/job_tasks";
 import { link } from "../core/route";
@@ -11,8 +11,9 @@ import type { CriticalPath, Job, Page, Task } from "../core/wire";
 import { epoch, followChanges, store } from "../live";
 import { Action } from "../parts/action";
 import { useAsked } from "../parts/asked";
+import { useFiltered } from "../parts/filtered";
 import { StateMark } from "../parts/marks";
-import { Empty, Facts, Failed, Section, Waiting } from "../parts/notes";
+import { Facts, Failed, NotShown, Section, Waiting } from "../parts/notes";
 import { Time, Took, Until } from "../parts/times";
 import { Gantt } from "./gantt";
 import { JobGraph } from "./graph";
@@ -42,9 +43,7 @@ export function JobView({ id }: { id: string }) {
   if (job.value === undefined) {
     return (
       <div class="view" data-testid="view-job">
-        {job.isMissing
-          ? <Empty><p>There is no job {id}. It may have been removed by retention. <a href={link("jobs")}>All jobs</a></p></Empty>
-          : <Failed what="The job cannot be shown" why={job.error ?? ""} onRetry={job.refresh} />}
+        <NotShown what="job" id={id} isMissing={job.isMissing} why={job.error} onRetry={job.refresh} />
       </div>
     );
   }
@@ -116,17 +115,7 @@ function Drawn({ id, tasks, path }: { id: string; tasks: JobTasksState; path?: C
 
 /** The job's rows among those of the page, in the same table as everywhere. */
 function JobTable({ id }: { id: string }) {
-  const list = useMemo(() => new FilteredTasks({ ...NO_FILTER, job: id }, store.tasks), [id, epoch.value]);
-  const [tick, setTick] = useState(0);
-  useLayoutEffect(
-    () => followChanges((changes) => {
-      if (changes.tasks.size === 0) return;
-      if (changes.replaced) list.rebuild(store.tasks);
-      else list.follow(changes.tasks, store.tasks);
-      setTick((it) => it + 1);
-    }),
-    [list],
-  );
+  const [list, tick] = useFiltered({ ...NO_FILTER, job: id }, id);
   const query = writeFilter({ ...NO_FILTER, job: id });
   return (
     <Section

@@ -3,14 +3,14 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { send } from "../api";
 import { bytes, cores, decimal, duration } from "../core/format";
-import { link, taskLink } from "../core/route";
+import { taskLink } from "../core/route";
 import type { Attempt, Explanation, Outcome, Task } from "../core/wire";
 import { followChanges } from "../live";
 import { Action } from "../parts/action";
 import { useAsked } from "../parts/asked";
 import { JobLink, TaskLink, WorkerLink } from "../parts/links";
 import { StateMark } from "../parts/marks";
-import { Empty, Facts, Failed, Section, Waiting } from "../parts/notes";
+import { Facts, Failed, NotShown, Section, Waiting } from "../parts/notes";
 import { DecidedBy } from "../parts/terms";
 import { Time, Took, Until } from "../parts/times";
 import { Explain } from "./explain";
@@ -34,9 +34,7 @@ export function TaskView({ id }: { id: string }) {
   if (task === undefined) {
     return (
       <div class="view" data-testid="view-task">
-        {asked.isMissing
-          ? <Empty><p>There is no task {id}. It may have been removed by retention. <a href={link("tasks")}>All tasks</a></p></Empty>
-          : <Failed what="The task cannot be shown" why={asked.error ?? ""} onRetry={asked.refresh} />}
+        <NotShown what="task" id={id} isMissing={asked.isMissing} why={asked.error} onRetry={asked.refresh} />
       </div>
     );
   }

@@ -1,15 +1,15 @@
 // All tasks that are kept, newest first, as a table of which only the rows in sight exist.
 
-import { useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { get } from "../api";
 import { count, plural } from "../core/format";
-import { FilteredTasks, isFiltered, readFilter, writeFilter, type TaskFilter } from "../core/filter";
+import { isFiltered, readFilter, writeFilter, type TaskFilter } from "../core/filter";
 import { link } from "../core/route";
 import { TASKS_MAX, key, total } from "../core/store";
 import { TASK_STATES, type Page, type Task, type TaskState } from "../core/wire";
 import {
-  announce, epoch, followChanges, linkState, problemOfOlder, queuesTick, replaceHash, store, tasksTick, workersTick,
+  announce, linkState, problemOfOlder, queuesTick, replaceHash, store, tasksTick, workersTick,
 } from "../live";
+import { useFiltered } from "../parts/filtered";
 import { Glyph, word } from "../parts/marks";
 import { Empty } from "../parts/notes";
 import { TaskTable } from "./task_table";
@@ -17,17 +17,7 @@ import { TaskTable } from "./task_table";
 export function TasksView({ query }: { query: URLSearchParams }) {
   const filter = readFilter(query);
   const address = writeFilter(filter).toString();
-  const list = useMemo(() => new FilteredTasks(filter, store.tasks), [address, epoch.value]);
-  const [tick, setTick] = useState(0);
-  useLayoutEffect(
-    () => followChanges((changes) => {
-      if (changes.tasks.size === 0) return;
-      if (changes.replaced) list.rebuild(store.tasks);
-      else list.follow(changes.tasks, store.tasks);
-      setTick((it) => it + 1);
-    }),
-    [list],
-  );
+  const [list, tick] = useFiltered(filter, address);
   const change = (part: Partial<TaskFilter>) =>
     replaceHash(link("tasks", undefined, writeFilter({ ...filter, ...part })));
   return (
