@@ -292,7 +292,7 @@ impl Sources {
         match note {
             Note::Submitted(submitted) => span::submit(&submitted),
             Note::AttemptEnded(ended) => span::attempt(&ended, &model),
-            Note::TaskEnded(ended) => span::task(&ended, &model),
+            Note::TaskEnded(ended) => span::task(&ended),
             Note::JobEnded { job, trace } => span::job(&job, &trace),
             Note::Placed(_) | Note::Stop(_) => unreachable!("they are taken before"),
         }

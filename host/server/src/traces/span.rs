@@ -52,7 +52,7 @@ pub fn job(job: &JobRecord, trace: &TraceContext) -> SpanData {
     data
 }
 
-pub fn task(ended: &OfTask, model: &ReadModel) -> SpanData {
+pub fn task(ended: &OfTask) -> SpanData {
     let task = &ended.task;
     let mut data = of_task("task", task, Span::Task(task.id), (ended.submitted, ended.ended));
     data.parent_span_id = id(
@@ -76,7 +76,6 @@ pub fn task(ended: &OfTask, model: &ReadModel) -> SpanData {
     };
     let (trace_id, span_id) = hexadecimal(&data);
     let (name, id) = (&task.spec.name, task.id.to_string());
-    debug_assert!(model.task_name(task.id).is_none_or(|known| known == *name));
     tracing::info!(task = id, name, state, reason = why, trace_id, span_id, "task ended");
     data
 }

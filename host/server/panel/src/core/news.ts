@@ -28,10 +28,12 @@ export function line(event: PublicEvent, nameOf: WorkerName): Line | undefined {
     case "worker": {
       const { worker } = event;
       const out = worker.drained === true ? ", drained" : "";
-      return { ...base, worker: worker.id, text: `${worker.name} (${worker.id}) is ${worker.state}${out}` };
+      return { ...base, worker: worker.id, isBad: worker.state === "lost", text: `${worker.name} (${worker.id}) is ${worker.state}${out}` };
     }
     case "worker_state":
-      return { ...base, worker: event.worker, isBad: event.state === "suspect" || event.state === "lost", text: `${nameOf(event.worker)} ${stateText(event.state)}` };
+      // These come with the worker's row, which is a line of its own.
+      if (event.state === "draining" || event.state === "lost") return undefined;
+      return { ...base, worker: event.worker, isBad: event.state === "suspect", text: `${nameOf(event.worker)} ${stateText(event.state)}` };
     case "worker_quarantined":
       return {
         ...base, worker: event.worker, isBad: event.until !== undefined,
@@ -65,7 +67,7 @@ function policyText(event: PublicEvent & { kind: "policy" }): string {
 
 function stateText(state: string): string {
   const words: Record<string, string> = {
-    live: "is heard again", suspect: "fell silent", draining: "takes no new work", lost: "is lost",
+    live: "is heard again", suspect: "fell silent",
   };
   return words[state] ?? `is ${state}`;
 }
