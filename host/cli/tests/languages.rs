@@ -52,7 +52,6 @@ fn check(wasm: &Path, slot: &str, guest: &str) {
     assert_eq!(it["name"], format!("my-{slot}"));
     assert_eq!(it["guest"], guest, "{it}");
     if slot == "forecasting" {
-        assert_eq!(it["can_serve"], false);
         assert_eq!(it["provides"], serde_json::json!(["predicted:cpu-used"]));
         assert_eq!(it["needs_worker"], serde_json::json!(["cpu-used@-9m..0s/1m"]));
     }

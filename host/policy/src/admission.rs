@@ -1,6 +1,7 @@
 //! From bytes to a policy that may serve: every stage that a candidate passes, in order. Knows
 //! nothing of folders, slots in force or swaps.
 
+use crate::assets::Assets;
 use crate::bindings::types::Manifest;
 use crate::clock::thread_cpu_time;
 use crate::contract::{Contract, ContractError};
@@ -12,7 +13,6 @@ use crate::manifest::{self, Profile};
 use crate::probe;
 use crate::starter::{SLOW_START, limits_of_slow_start};
 use crate::stats::Stats;
-use crate::world::World;
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::record::PolicyStamp;
 use std::borrow::Cow;
@@ -91,8 +91,9 @@ pub(crate) struct Candidate<'a> {
     pub bytes: &'a [u8],
     /// The file's stem, for the log.
     pub component: &'a str,
-    pub world: World,
+    pub slot: Slot,
     pub config: &'a str,
+    pub assets: Assets,
     /// None: by what the file says about its making.
     pub limits: Option<Limits>,
     /// Imports that the host does not offer trap when called, instead of being refused.
@@ -162,18 +163,19 @@ impl Admission {
         let component_bytes = to_component(candidate.bytes)?;
         let spoken = self
             .contract
-            .check(&component_bytes, candidate.world, candidate.wasi_traps)
+            .check(&component_bytes, candidate.slot, candidate.wasi_traps)
             .map_err(|error: ContractError| Refusal::new(Stage::Contract, error))?;
         let limits =
-            candidate.limits.unwrap_or_else(|| self.limits_for(candidate.world, &component_bytes));
+            candidate.limits.unwrap_or_else(|| self.limits_for(candidate.slot, &component_bytes));
         let component = compiler.compile(&self.engine, &component_bytes)?;
         check_needs(&component, &limits)?;
         let mut artefact = Artefact {
             engine: self.engine.clone(),
             pre: self.pre(&component, candidate.wasi_traps)?,
-            world: candidate.world,
+            slot: candidate.slot,
             spoken,
             config: Arc::from(candidate.config),
+            assets: candidate.assets.clone(),
             limits,
             label: Arc::from(candidate.component),
             starts_slowly: false,
@@ -184,7 +186,7 @@ impl Admission {
                 .map_err(|failure| Refusal::new(Stage::Start, failure.message))
         };
         let (mut used, manifest) = start()?;
-        let profile = manifest::profile(&manifest, candidate.world, PolicyStamp::default())
+        let profile = manifest::profile(&manifest, candidate.slot, PolicyStamp::default())
             .map_err(|error| Refusal::new(Stage::Manifest, error))?;
         let trial = probe::probe(&mut used, &profile, &start, &manifest)
             .map_err(|reason| Refusal::new(Stage::Probe, reason))?;
@@ -205,18 +207,12 @@ impl Admission {
         self.contract.find_slot(&component).map_err(|error| Refusal::new(Stage::Contract, error))
     }
 
-    /// What a file is made for.
-    pub fn find_world(&self, bytes: &[u8]) -> Result<World, Refusal> {
-        let component = to_component(bytes)?;
-        self.contract.find_world(&component).map_err(|error| Refusal::new(Stage::Contract, error))
-    }
-
-    fn limits_for(&self, world: World, component: &[u8]) -> Limits {
+    fn limits_for(&self, slot: Slot, component: &[u8]) -> Limits {
         let is_interpreted = is_interpreted(component);
         let limits = if is_interpreted { self.limits.interpreted } else { self.limits.compiled };
-        match world {
-            World::Scoring | World::Queue | World::Rescheduling => limits,
-            World::Forecasting => limits.beside_dispatch(),
+        match slot {
+            Slot::Scoring | Slot::Queue | Slot::Rescheduling => limits,
+            Slot::Forecasting => limits.beside_dispatch(),
         }
     }
 

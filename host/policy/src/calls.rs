@@ -8,14 +8,14 @@ use crate::bindings::rescheduling::ReschedulingPolicy;
 use crate::bindings::scoring::ScoringPolicy;
 use crate::bindings::types::{Manifest, Proposal};
 use crate::guest::Guest;
-use crate::world::World;
+use pointsman_scheduler::Slot;
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 /// What a call gave: a failure of the engine, an error of the policy's own, or an answer.
 pub(crate) type Called<T> = wasmtime::Result<Result<T, String>>;
 
-/// What can be called. An instance has `configure` and what its world has; the rest is never asked
+/// What can be called. An instance has `configure` and what its slot has; the rest is never asked
 /// for.
 pub(crate) trait Calls: Send {
     fn configure(&self, store: &mut Store<Guest>, config: &str) -> Called<Manifest>;
@@ -65,18 +65,18 @@ pub(crate) trait Calls: Send {
     }
 }
 
-/// The functions of `instance`, which is made for `world` of the contract of today.
+/// The functions of `instance`, which is made for `slot` of the contract of today.
 ///
 /// # Errors
 /// One is missing, or of another type.
 pub(crate) fn link(
-    world: World,
+    slot: Slot,
     pre: &InstancePre<Guest>,
     instance: &Instance,
     store: &mut Store<Guest>,
 ) -> wasmtime::Result<Box<dyn Calls>> {
-    Ok(match world {
-        World::Scoring => {
+    Ok(match slot {
+        Slot::Scoring => {
             let calls = ScoringPolicy::new(&mut *store, instance)?;
             let explanation = match explanation::GuestIndices::new(pre) {
                 Ok(indices) => Some(indices.load(&mut *store, instance)?),
@@ -84,9 +84,9 @@ pub(crate) fn link(
             };
             Box::new(Scoring { calls, explanation })
         }
-        World::Queue => Box::new(QueuePolicy::new(&mut *store, instance)?),
-        World::Rescheduling => Box::new(ReschedulingPolicy::new(&mut *store, instance)?),
-        World::Forecasting => Box::new(ForecastingPolicy::new(&mut *store, instance)?),
+        Slot::Queue => Box::new(QueuePolicy::new(&mut *store, instance)?),
+        Slot::Rescheduling => Box::new(ReschedulingPolicy::new(&mut *store, instance)?),
+        Slot::Forecasting => Box::new(ForecastingPolicy::new(&mut *store, instance)?),
     })
 }
 

@@ -7,7 +7,6 @@ mod surface;
 
 use crate::difference;
 use crate::spoken::{Spoken, Versions};
-use crate::world::{NO_HISTORY, World};
 use pointsman_scheduler::Slot;
 use semver::Version;
 use surface::Surface;
@@ -50,8 +49,6 @@ pub enum ContractError {
     NoPolicy { found: String },
     #[error("it is a {theirs} policy; the slot is {slot}")]
     OtherSlot { theirs: &'static str, slot: &'static str },
-    #[error("{NO_HISTORY}")]
-    NoHistory,
     #[error("{PACKAGE} {version} has no {world} policies")]
     NoSuchWorld { version: String, world: &'static str },
     #[error("it does not export {PACKAGE}/{interface}@{version}")]
@@ -64,7 +61,7 @@ pub enum ContractError {
 struct Text {
     spoken: Spoken,
     resolve: Resolve,
-    worlds: Vec<(World, WorldId)>,
+    worlds: Vec<(Slot, WorldId)>,
 }
 
 /// The contract, in each version that this host speaks.
@@ -92,11 +89,6 @@ impl Contract {
 
     /// The slot that `component` is made for.
     pub fn find_slot(&self, component: &[u8]) -> Result<Slot, ContractError> {
-        self.find_world(component)?.slot().ok_or(ContractError::NoHistory)
-    }
-
-    /// What `component` is made for.
-    pub fn find_world(&self, component: &[u8]) -> Result<World, ContractError> {
         let surface = Surface::of(component)?;
         if let Some(world) = surface.world() {
             return Ok(world);
@@ -113,7 +105,7 @@ impl Contract {
     pub fn check(
         &self,
         component: &[u8],
-        world: World,
+        world: Slot,
         allow_imports: bool,
     ) -> Result<Spoken, ContractError> {
         let surface = Surface::of(component)?;
@@ -124,7 +116,6 @@ impl Contract {
         match surface.world() {
             // More than one world in one component.
             Some(_) if surface.exports(world.name()) => {}
-            Some(World::Forecasting) => return Err(ContractError::NoHistory),
             Some(it) => {
                 return Err(ContractError::OtherSlot { theirs: it.name(), slot: world.name() });
             }
@@ -188,10 +179,15 @@ impl Text {
         let mut resolve = Resolve::default();
         let package = resolve.push_group(group).expect(CHECKED);
         let has = &resolve.packages[package].worlds;
-        let world = |world: World| Some((world, *has.get(world.wit_name())?));
-        let worlds = World::ALL.into_iter().filter_map(world).collect();
+        let world = |world: Slot| Some((world, *has.get(&*wit_name(world))?));
+        let worlds = Slot::ALL.into_iter().filter_map(world).collect();
         Text { spoken, resolve, worlds }
     }
+}
+
+/// The world of the contract that policies for `slot` are made for.
+pub(crate) fn wit_name(slot: Slot) -> String {
+    format!("{}-policy", slot.name())
 }
 
 /// The names of the contract's interfaces that `component` exports, without package and version.
@@ -228,6 +224,6 @@ mod tests {
         assert_eq!(on_disk, carried);
         let package = format!("package {PACKAGE}@{VERSION};");
         assert!(FILES.iter().all(|(_, text)| text.contains(&package)));
-        assert_eq!(Contract::new().texts[0].worlds.len(), World::ALL.len());
+        assert_eq!(Contract::new().texts[0].worlds.len(), Slot::ALL.len());
     }
 }

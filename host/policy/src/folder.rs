@@ -2,6 +2,7 @@
 //! else's.
 
 use crate::admission::{MAX_FILE, Refusal, Stage, too_large};
+use crate::assets::{self, Assets};
 use crate::generation::Digest;
 use crate::lease::{Writers, writers};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,9 +52,11 @@ pub(crate) enum Pending {
 /// A file as it was at the last scan; its digest is not computed again while its stamp stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
-    stamp: (u64, u64, i64, i64, i64, i64),
+    stamp: Stamp,
     digest: Digest,
 }
+
+type Stamp = (u64, u64, i64, i64, i64, i64);
 
 #[derive(Default)]
 pub(crate) struct Folder {
@@ -61,6 +64,8 @@ pub(crate) struct Folder {
     seen: BTreeMap<PathBuf, Seen>,
     /// Since when they have not been there as a whole.
     pending: BTreeMap<PathBuf, Instant>,
+    /// The files beside policies, as they were at the last look, by the policy's name.
+    assets: BTreeMap<String, (Vec<(String, Stamp)>, Assets)>,
 }
 
 /// One file found by a scan.
@@ -121,8 +126,46 @@ impl Folder {
         self.seen.retain(|path, _| scan.files.values().any(|it| it.path == *path));
         let unread: BTreeSet<&PathBuf> =
             scan.files.values().filter(|it| it.digest.is_err()).map(|it| &it.path).collect();
-        self.pending.retain(|path, _| unread.contains(path));
+        let policies = self.path.as_deref();
+        self.pending.retain(|path, _| unread.contains(path) || path.parent() != policies);
         Ok(scan)
+    }
+
+    /// The files beside the policy `component`: those in the folder of its name.
+    pub fn assets(&mut self, component: &str) -> Result<Assets, Unread> {
+        let Some(path) = self.path.as_ref().map(|path| path.join(component)) else {
+            return Ok(Assets::default());
+        };
+        let refuse = |reason: String| Unread::Refused(Refusal::new(Stage::Read, reason));
+        let names = assets::names(&path).map_err(|error| refuse(error.told(&path)))?;
+        let mut stamps = Vec::with_capacity(names.len());
+        let mut is_settled = true;
+        let mut n_bytes = 0;
+        for name in names {
+            let file = path.join(&name);
+            let metadata = std::fs::metadata(&file);
+            let metadata = metadata.map_err(|error| self.bear(&file, cannot_open(&file, error)))?;
+            n_bytes += metadata.len();
+            is_settled &= !is_racy(&metadata);
+            stamps.push((name, stamp(&metadata)));
+        }
+        if n_bytes > assets::MAX_BYTES as u64 {
+            return Err(refuse(assets::too_large(&path)));
+        }
+        match self.assets.get(component) {
+            Some((seen, assets)) if is_settled && *seen == stamps => return Ok(assets.clone()),
+            Some(_) | None => {}
+        }
+        let mut files = BTreeMap::new();
+        for (name, _) in &stamps {
+            let file = path.join(name);
+            let content = read(&file).map_err(|unread| self.bear(&file, unread))?;
+            files.insert(name.clone(), content.bytes);
+        }
+        self.pending.retain(|it, _| !it.starts_with(&path));
+        let assets = Assets::of(files);
+        self.assets.insert(component.to_owned(), (stamps, assets.clone()));
+        Ok(assets)
     }
 
     /// What is pending for too long counts as refused.
@@ -210,7 +253,7 @@ fn is_policy(path: &Path) -> bool {
     !is_hidden && path.extension().is_some_and(|it| it == EXTENSION)
 }
 
-fn stamp(metadata: &Metadata) -> (u64, u64, i64, i64, i64, i64) {
+fn stamp(metadata: &Metadata) -> Stamp {
     (
         metadata.ino(),
         metadata.len(),

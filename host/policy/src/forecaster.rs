@@ -1,10 +1,9 @@
-//! What a forecasting policy says of itself and answers, checked. Keeping the history that it goes
-//! by, asking it while the host serves and using what it foretells are not built.
+//! What a forecasting policy says of itself and answers, checked.
 
 use crate::failure::{Failure, FailureKind};
 use crate::manifest::{ManifestError, Properties};
 use crate::nearest::hint;
-use crate::window::{self, MAX_LISTS, MEASURED, Needed};
+use crate::window::{self, MAX_LISTS, Needed};
 use pointsman_scheduler::columns::{ColumnInfo, WorkerColumn};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ const PREFIX: &str = "predicted:";
 
 /// A forecasting policy, as its manifest describes it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ForecastingProfile {
+pub struct ForecastingProfile {
     pub name: String,
     /// In the order sent; at most [`MAX_LISTS`] lists in all.
     pub needs: Vec<Needed>,
@@ -86,8 +85,11 @@ fn needs(text: &str) -> Result<Vec<Needed>, ManifestError> {
         };
         let wrong = |expected| ManifestError::Value { key: KEY, value: entry.to_owned(), expected };
         let column = WorkerColumn::find(name).ok_or_else(|| unknown(KEY, name))?;
+        if column.place_predicted().is_some() || column == WorkerColumn::PredictedMs {
+            return Err(wrong("forecasts are made of what is measured, not of forecasts"));
+        }
         let window = range.map(window::parse).transpose().map_err(wrong)?;
-        if window.is_some() && !MEASURED.contains(&column) {
+        if window.is_some() && !WorkerColumn::MEASURED.contains(&column) {
             return Err(wrong(
                 "windows are of what is measured: cpu-used, memory-used, iops-used, rtt-ms or connections",
             ));
@@ -111,7 +113,7 @@ fn provides(text: &str) -> Result<Vec<WorkerColumn>, ManifestError> {
             return Err(wrong("write predicted:<column>, such as predicted:cpu-used"));
         };
         let column = WorkerColumn::find(name).ok_or_else(|| unknown(KEY, name))?;
-        if !MEASURED.contains(&column) {
+        if !WorkerColumn::MEASURED.contains(&column) {
             return Err(wrong(
                 "what is measured can be forecast: cpu-used, memory-used, iops-used, rtt-ms or connections",
             ));

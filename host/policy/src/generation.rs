@@ -2,6 +2,7 @@
 //! counters; shared by the driver, the library and whoever asks.
 
 use crate::admission::Admitted;
+use crate::assets::Assets;
 use crate::bindings::types::Manifest;
 use crate::failure::{Failure, FailureKind};
 use crate::instance::{Artefact, Instance};
@@ -58,16 +59,19 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// What makes a loading the same as another: the file's content and its configuration.
+/// What makes a loading the same as another: the file's content, its configuration, and the files beside
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ContentKey {
     pub digest: Digest,
     pub config: Digest,
+    /// None: no file lies beside it.
+    pub assets: Option<Digest>,
 }
 
 impl ContentKey {
-    pub fn new(digest: Digest, config: &str) -> ContentKey {
-        ContentKey { digest, config: Digest::of(config.as_bytes()) }
+    pub fn new(digest: Digest, config: &str, assets: Option<Digest>) -> ContentKey {
+        ContentKey { digest, config: Digest::of(config.as_bytes()), assets }
     }
 }
 
@@ -136,10 +140,11 @@ impl Generation {
     /// An admitted guest; `number` is its place in the host's life.
     /// Also gives its first instance.
     pub fn guest(admitted: Admitted, source: Source, number: u32) -> (Generation, Instance) {
-        let key = ContentKey::new(source.digest, &admitted.artefact.config);
+        let artefact = &admitted.artefact;
+        let key = ContentKey::new(source.digest, &artefact.config, artefact.assets.digest());
         let stamp = PolicyStamp { generation: number, digest: source.digest.short() };
         let generation = Generation {
-            slot: admitted.artefact.world.slot().expect("only what fills a slot is handed over"),
+            slot: admitted.artefact.slot,
             stamp,
             component: source.component,
             name: admitted.manifest.name.clone(),
@@ -164,6 +169,14 @@ impl Generation {
         match &self.body {
             Body::Native(_) => "{}",
             Body::Guest { artefact, .. } => &artefact.config,
+        }
+    }
+
+    /// The files beside it that it was configured with.
+    pub fn assets(&self) -> Assets {
+        match &self.body {
+            Body::Native(_) => Assets::default(),
+            Body::Guest { artefact, .. } => artefact.assets.clone(),
         }
     }
 

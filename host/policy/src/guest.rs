@@ -1,5 +1,6 @@
 //! What a running guest sees and uses of the host: the imports, and the bounds of its store.
 
+use crate::assets::Assets;
 use crate::bindings::{host, types};
 use crate::clock::CallClock;
 use crate::limits::Limits;
@@ -20,6 +21,7 @@ pub(crate) struct Guest {
     /// Name and version, for the log.
     label: Arc<str>,
     stats: Arc<Stats>,
+    assets: Assets,
     pub clock: CallClock,
     pub is_configuring: bool,
     /// The last line logged as an error in this call: a guest's panic message comes this way.
@@ -31,10 +33,11 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub fn new(label: Arc<str>, stats: Arc<Stats>, limits: &Limits) -> Guest {
+    pub fn new(label: Arc<str>, stats: Arc<Stats>, assets: Assets, limits: &Limits) -> Guest {
         Guest {
             label,
             stats,
+            assets,
             clock: CallClock::default(),
             is_configuring: false,
             last_error: None,
@@ -81,6 +84,13 @@ impl host::Host for Guest {
             "queue" | "tenant" | "label" if self.is_configuring => name_number(&value),
             _ => -1.0,
         }
+    }
+
+    fn asset(&mut self, name: String) -> Result<Vec<u8>, String> {
+        if !self.is_configuring {
+            return Err("files are told during configure only".to_owned());
+        }
+        self.assets.get(&cut(name, MAX_LINE)).map(<[u8]>::to_vec)
     }
 }
 

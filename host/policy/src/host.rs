@@ -1,17 +1,18 @@
 //! The policies in force, as the driver thread holds them: implements the scheduler's `Policies`.
 
 use crate::admission::{Admission, Candidate, LimitsByKind, Refusal, Stage, Uncached};
+use crate::assets::Assets;
 use crate::engine::{EngineError, PolicyEngine};
 use crate::generation::{Digest, Generation, Origin, Source as GuestSource};
-use crate::incident::Incident;
-use crate::ladder::{Change, Ladder, OnFailure, Rung};
+use crate::incident::{Incident, IncidentKind};
+use crate::ladder::{Change, Ladder, OnFailure};
 use crate::limits::Limits;
 use crate::manifest::Profile;
 use crate::native::{Native, NativeQueue, NativeScoring};
 use crate::nearest::hint;
 use crate::pace::Pace;
 use crate::provenance::Provenance;
-use crate::shared::{Handover, SlotView};
+use crate::shared::Handover;
 use crate::time::HostTime;
 use pointsman_scheduler::policies::{
     CallError, Policies, Proposal, QueueProfile, ReschedulingProfile, ScoringProfile,
@@ -30,6 +31,9 @@ pub struct PolicyHost {
     handover: Option<Arc<Handover>>,
     incidents: Vec<Incident>,
 }
+
+/// The slots whose policies the planning thread asks.
+const SLOTS: [Slot; 3] = [Slot::Scoring, Slot::Queue, Slot::Rescheduling];
 
 /// What serves a slot of a fixed host.
 #[derive(Debug, Clone)]
@@ -60,6 +64,8 @@ pub enum FixedError {
     UnknownNative { slot: &'static str, name: String, hint: String },
     #[error("the {slot} policy {name:?} is {refusal}")]
     Refused { slot: &'static str, name: String, refusal: Refusal },
+    #[error("{0}, and here none can")]
+    NoForecasts(String),
 }
 
 impl PolicyHost {
@@ -88,8 +94,11 @@ impl PolicyHost {
             host.ladder(slot).apply(change, Duration::ZERO);
         }
         host.begin_round();
-        host.take_incidents();
-        Ok(host)
+        let mut incidents = host.take_incidents().into_iter();
+        match incidents.find(|it| it.kind == IncidentKind::Waiting) {
+            Some(incident) => Err(FixedError::NoForecasts(incident.message)),
+            None => Ok(host),
+        }
     }
 
     pub(crate) fn with(time: HostTime, handover: Option<Arc<Handover>>) -> PolicyHost {
@@ -138,7 +147,7 @@ impl PolicyHost {
 
     /// Whether a swap waits for the next round. Cheap.
     pub fn has_swap(&self) -> bool {
-        self.handover.as_ref().is_some_and(|handover| handover.is_waiting())
+        self.handover.as_ref().is_some_and(|handover| handover.is_waiting(SLOTS[0]))
     }
 
     fn ladder(&mut self, slot: Slot) -> &mut Ladder {
@@ -146,6 +155,7 @@ impl PolicyHost {
             Slot::Scoring => &mut self.scoring,
             Slot::Queue => &mut self.queue,
             Slot::Rescheduling => &mut self.rescheduling,
+            Slot::Forecasting => unreachable!("forecasts are asked for elsewhere"),
         }
     }
 
@@ -153,34 +163,20 @@ impl PolicyHost {
         let Some(handover) = self.handover.clone() else {
             return;
         };
-        if !handover.is_waiting() {
+        if !self.has_swap() {
             return;
         }
         let now = self.pace.now();
-        for (slot, change) in handover.take() {
+        for (slot, change) in handover.take(SLOTS[0]) {
             self.ladder(slot).apply(change, now);
         }
     }
 
     /// Shows readers who serves, where that changed.
     fn publish(&mut self) {
-        let Some(handover) = self.handover.clone() else {
-            return;
-        };
-        for slot in Slot::ALL {
-            let ladder = self.ladder(slot);
-            if std::mem::take(&mut ladder.is_changed) {
-                let view = SlotView {
-                    serving: ladder.serving().clone(),
-                    native: ladder.native.clone(),
-                    active: ladder.active.as_ref().map(|it| it.generation.clone()),
-                    last_good: ladder.last_good.as_ref().map(|it| it.generation.clone()),
-                    is_held: ladder.rung == Rung::Held,
-                    on_failure: ladder.on_failure,
-                    last_failure: ladder.last_failure.clone(),
-                };
-                handover.publish(slot, view, std::mem::take(&mut ladder.quarantined));
-                handover.retire(std::mem::take(&mut ladder.retired));
+        if let Some(handover) = self.handover.clone() {
+            for slot in SLOTS {
+                handover.publish(self.ladder(slot), slot);
             }
         }
     }
@@ -194,6 +190,9 @@ pub(crate) fn native_named(slot: Slot, name: &str, number: u32) -> Option<Genera
         Slot::Rescheduling => {
             (name == Native::NoRescheduling.name()).then_some(Native::NoRescheduling)?
         }
+        Slot::Forecasting => {
+            (name == Native::NoForecasting.name()).then_some(Native::NoForecasting)?
+        }
     };
     Some(Generation::native(native, slot, number))
 }
@@ -204,6 +203,7 @@ pub(crate) fn native_names(slot: Slot) -> Vec<&'static str> {
         Slot::Scoring => NativeScoring::ALL.map(NativeScoring::name).to_vec(),
         Slot::Queue => NativeQueue::ALL.map(NativeQueue::name).to_vec(),
         Slot::Rescheduling => vec![Native::NoRescheduling.name()],
+        Slot::Forecasting => vec![Native::NoForecasting.name()],
     }
 }
 
@@ -225,8 +225,9 @@ fn fixed_generation(
             let candidate = Candidate {
                 bytes: &bytes,
                 component: &name,
-                world: slot.into(),
+                slot,
                 config: &config,
+                assets: Assets::default(),
                 limits: None,
                 wasi_traps: false,
             };

@@ -40,6 +40,8 @@ pub enum IncidentKind {
     Failed { kind: FailureKind, call: u64 },
     /// It failed too often and is not asked again until its file or configuration changes.
     Quarantined,
+    /// It needs forecasts that there are not, and does not serve until there are.
+    Waiting,
     /// It serves now.
     Serving,
 }
@@ -63,7 +65,9 @@ impl Incident {
             IncidentKind::Failed { kind, call } => {
                 Event::PolicyFailed { slot: self.slot, call, kind: kind.code().to_owned() }
             }
-            IncidentKind::Quarantined | IncidentKind::Serving => Event::PolicySwapped(self.slot),
+            IncidentKind::Quarantined | IncidentKind::Waiting | IncidentKind::Serving => {
+                Event::PolicySwapped(self.slot)
+            }
         }
     }
 }

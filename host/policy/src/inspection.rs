@@ -5,6 +5,7 @@ use crate::admission::{
     Admission, Admitted, Candidate, Compiler, LimitsByKind, Refusal, Stage, Uncached,
     is_interpreted, to_component,
 };
+use crate::assets::Assets;
 use crate::contract;
 use crate::engine::{EngineError, PolicyEngine};
 use crate::generation::Digest;
@@ -13,7 +14,7 @@ use crate::limits::{Limits, Metering};
 use crate::native::Native;
 use crate::probe::{self, Trial};
 use crate::provenance::Provenance;
-use crate::world::World;
+use pointsman_scheduler::Slot;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 use wasmtime::component::Component;
@@ -28,9 +29,11 @@ pub struct Inspector {
 pub struct Subject<'a> {
     pub bytes: &'a [u8],
     /// None: the one that it is made for.
-    pub world: Option<World>,
+    pub slot: Option<Slot>,
     /// JSON, handed to `configure`.
     pub config: &'a str,
+    /// The files beside it.
+    pub assets: &'a Assets,
     /// As a slot's setting `wasi = "trap"`.
     pub wasi_traps: bool,
 }
@@ -38,7 +41,7 @@ pub struct Subject<'a> {
 /// A policy that the host would take.
 #[derive(Debug, Clone)]
 pub struct Inspected {
-    pub world: World,
+    pub slot: Slot,
     /// As it names itself.
     pub name: String,
     pub version: String,
@@ -119,7 +122,7 @@ impl Inspector {
     /// As [`Self::check`]. A call that fails stands in its row.
     pub fn bench(&self, subject: &Subject<'_>, rows: &[usize]) -> Result<Bench, Refusal> {
         let (inspected, admitted) = self.admit(subject)?;
-        let native = native_default(inspected.world);
+        let native = native_default(inspected.slot);
         let measure = |n_rows: &usize| BenchRow {
             n_rows: *n_rows,
             cost: cost(&admitted, *n_rows),
@@ -131,12 +134,13 @@ impl Inspector {
 
     fn admit(&self, subject: &Subject<'_>) -> Result<(Inspected, Admitted), Refusal> {
         let bytes = subject.bytes;
-        let world = subject.world.map_or_else(|| self.admission.find_world(bytes), Ok)?;
+        let slot = subject.slot.map_or_else(|| self.admission.find_slot(bytes), Ok)?;
         let candidate = Candidate {
             bytes,
             component: "candidate",
-            world,
+            slot,
             config: subject.config,
+            assets: subject.assets.clone(),
             limits: None,
             wasi_traps: subject.wasi_traps,
         };
@@ -145,7 +149,7 @@ impl Inspector {
         let component = to_component(bytes)?;
         let start = start_time(&admitted).map_err(|it| Refusal::new(Stage::Start, it))?;
         let inspected = Inspected {
-            world,
+            slot,
             name: admitted.manifest.name.clone(),
             version: admitted.manifest.version.clone(),
             digest: Digest::of(bytes),
@@ -215,10 +219,10 @@ fn cost(admitted: &Admitted, n_rows: usize) -> Result<Cost, String> {
 }
 
 /// What answers when no policy of the slot works.
-fn native_default(world: World) -> Option<Native> {
-    match world {
-        World::Scoring => Some(Native::Scoring(Default::default())),
-        World::Queue => Some(Native::Queue(Default::default())),
-        World::Rescheduling | World::Forecasting => None,
+fn native_default(slot: Slot) -> Option<Native> {
+    match slot {
+        Slot::Scoring => Some(Native::Scoring(Default::default())),
+        Slot::Queue => Some(Native::Queue(Default::default())),
+        Slot::Rescheduling | Slot::Forecasting => None,
     }
 }

@@ -2,6 +2,7 @@
 //! every entry. After any failure the store is to be dropped: its memory may be half changed.
 
 use crate::answer::{check_ranks, check_scores, check_terms};
+use crate::assets::Assets;
 use crate::bindings::types::Manifest;
 use crate::calls::Calls;
 use crate::convert;
@@ -12,7 +13,7 @@ use crate::guest::{Guest, cut};
 use crate::limits::{Limits, Metering};
 use crate::spoken::Spoken;
 use crate::stats::Stats;
-use crate::world::World;
+use pointsman_scheduler::Slot;
 use pointsman_scheduler::policies::Proposal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,10 +28,11 @@ const MAX_ERROR: usize = 1_000;
 pub(crate) struct Artefact {
     pub engine: PolicyEngine,
     pub pre: InstancePre<Guest>,
-    pub world: World,
+    pub slot: Slot,
     /// The version of the contract that it is made for.
     pub spoken: Spoken,
     pub config: Arc<str>,
+    pub assets: Assets,
     pub limits: Limits,
     /// Shown in log lines of the guest.
     pub label: Arc<str>,
@@ -56,7 +58,8 @@ impl Instance {
     /// Instantiates and configures. Also answers what `configure` answered.
     pub fn start(artefact: &Artefact, stats: &Arc<Stats>) -> Result<(Instance, Manifest), Failure> {
         let limits = artefact.limits;
-        let guest = Guest::new(artefact.label.clone(), stats.clone(), &limits);
+        let assets = artefact.assets.clone();
+        let guest = Guest::new(artefact.label.clone(), stats.clone(), assets, &limits);
         let mut store = Store::new(artefact.engine.raw(), guest);
         store.limiter(|guest| guest);
         store.set_hostcall_fuel(limits.answer_bytes);
@@ -252,7 +255,7 @@ fn enter(store: &mut Store<Guest>, engine: &PolicyEngine, limits: &Limits, entry
 
 fn link(artefact: &Artefact, store: &mut Store<Guest>) -> wasmtime::Result<Box<dyn Calls>> {
     let instance = artefact.pre.instantiate(&mut *store)?;
-    artefact.spoken.link(artefact.world, &artefact.pre, &instance, store)
+    artefact.spoken.link(artefact.slot, &artefact.pre, &instance, store)
 }
 
 fn start_failure(error: &wasmtime::Error, store: &Store<Guest>) -> Failure {

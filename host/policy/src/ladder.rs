@@ -3,12 +3,12 @@
 
 use crate::failure::Failure;
 use crate::generation::{Body, Generation};
-use crate::health::Health;
 use crate::incident::{Failed, Incident, IncidentKind};
 use crate::instance::Instance;
 use crate::native::Native;
 use crate::pace::Pace;
-use crate::starter::Starting;
+use crate::predicted::PredictedColumns;
+use crate::runner::{Readiness, Runner};
 use pointsman_scheduler::policies::CallError;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -60,27 +60,10 @@ pub(crate) enum Change {
     /// Back to this generation.
     RollBack(Arc<Generation>),
     OnFailure(OnFailure),
+    /// Other forecasts can be relied on now.
+    Predicted(Arc<PredictedColumns>),
     /// Back to the native default.
     Unbind,
-}
-
-/// A generation with the instances that run it.
-pub(crate) struct Runner {
-    pub generation: Arc<Generation>,
-    pub health: Health,
-    instance: Option<Instance>,
-    spare: Option<Instance>,
-    /// Being made elsewhere, because it takes long.
-    starting: Option<Starting>,
-    /// It was in force for a round. Of several swaps between two rounds only the last one is.
-    has_served: bool,
-}
-
-/// Whether a runner has an instance.
-enum Readiness {
-    Ready,
-    /// One is being made.
-    NotYet,
 }
 
 pub(crate) struct Ladder {
@@ -100,6 +83,9 @@ pub(crate) struct Ladder {
     /// What a reader is shown has changed.
     pub is_changed: bool,
     pub last_failure: Option<Failed>,
+    predicted: Arc<PredictedColumns>,
+    /// Why the active policy does not serve though it works: it needs forecasts that there are not.
+    pub waits_for: Option<String>,
     /// When to look whether an instance that is being made is there.
     look_again: Option<Duration>,
     /// Whether wall-clock times are told.
@@ -133,6 +119,8 @@ impl Ladder {
             retired: Vec::new(),
             is_changed: true,
             last_failure: None,
+            predicted: Arc::default(),
+            waits_for: None,
             look_again: None,
             has_clock,
         }
@@ -169,7 +157,8 @@ impl Ladder {
             return self.look_again;
         }
         let active = self.active.as_ref()?;
-        let waits = self.rung == Rung::Held && !active.health.is_quarantined();
+        let waits =
+            self.rung == Rung::Held && self.waits_for.is_none() && !active.health.is_quarantined();
         waits.then(|| active.health.retry_at())
     }
 
@@ -178,6 +167,10 @@ impl Ladder {
         match change {
             Change::OnFailure(on_failure) => {
                 self.on_failure = on_failure;
+                return;
+            }
+            Change::Predicted(predicted) => {
+                self.predicted = predicted;
                 return;
             }
             Change::Unbind => {
@@ -215,9 +208,23 @@ impl Ladder {
         self.budget = Budget::default();
         self.look_again = None;
         let before = (self.rung, self.serving().stamp);
+        let waited_for = self.waits_for.take();
         self.climb(now);
+        self.note_wait(waited_for.as_deref());
         if (self.rung, self.serving().stamp) != before {
             self.note_serving();
+        }
+    }
+
+    /// Tells of a policy that begins to wait for forecasts, and why.
+    fn note_wait(&mut self, waited_for: Option<&str>) {
+        if self.waits_for.as_deref() == waited_for {
+            return;
+        }
+        self.is_changed = true;
+        if let (Some(message), None, Some(active)) = (&self.waits_for, waited_for, &self.active) {
+            let (message, generation) = (message.clone(), active.generation.clone());
+            self.note(&generation, IncidentKind::Waiting, message);
         }
     }
 
@@ -272,6 +279,14 @@ impl Ladder {
         if !runner.health.may_serve(now) {
             return false;
         }
+        let generation = runner.generation.clone();
+        if let Some(missing) = self.predicted.missing(&generation) {
+            if rung == Rung::Active {
+                self.waits_for = Some(format!("{} needs {missing}", generation.label()));
+            }
+            return false;
+        }
+        let runner = self.runner(rung).expect("looked up just before");
         match runner.refresh() {
             Ok(Readiness::Ready) => {
                 runner.has_served = true;
@@ -418,82 +433,5 @@ impl Ladder {
         if self.incidents.len() < MAX_INCIDENTS {
             self.incidents.push(Incident::new(generation, kind, message));
         }
-    }
-}
-
-impl Runner {
-    fn new(generation: Arc<Generation>, instance: Option<Instance>) -> Runner {
-        Runner {
-            generation,
-            health: Health::default(),
-            instance,
-            spare: None,
-            starting: None,
-            has_served: false,
-        }
-    }
-
-    fn round_limit(&self) -> Option<Duration> {
-        match &self.generation.body {
-            Body::Native(_) => None,
-            Body::Guest { artefact, .. } => artefact.limits.round,
-        }
-    }
-
-    /// A usable instance; a worn one is replaced.
-    #[inline]
-    fn instance(&mut self) -> Result<(&mut Instance, &Generation), Failure> {
-        if self.instance.as_ref().is_none_or(Instance::is_worn) {
-            self.replace()?;
-        }
-        let instance = self.instance.as_mut().expect("who serves has an instance");
-        Ok((instance, &self.generation))
-    }
-
-    /// At the start of a round: an instance that is there and not too old.
-    fn refresh(&mut self) -> Result<Readiness, Failure> {
-        if self.instance.as_ref().is_none_or(Instance::is_old) {
-            self.replace()?;
-        }
-        Ok(match (&self.generation.body, &self.instance) {
-            (Body::Native(_), _) | (Body::Guest { .. }, Some(_)) => Readiness::Ready,
-            (Body::Guest { .. }, None) => Readiness::NotYet,
-        })
-    }
-
-    /// Puts another instance in place. One that takes long to make is made elsewhere, and the worn
-    /// one, if there is one, serves until it is there.
-    fn replace(&mut self) -> Result<(), Failure> {
-        if let Some(spare) = self.spare.take() {
-            self.instance = Some(spare);
-            return Ok(());
-        }
-        if !self.generation.starts_slowly() {
-            // First, so that the memory of one is enough.
-            self.instance = None;
-            self.instance = self.start()?;
-            return Ok(());
-        }
-        let starting = self.starting.get_or_insert_with(|| Starting::of(&self.generation));
-        if let Some(result) = starting.poll() {
-            self.starting = None;
-            self.instance = Some(result?);
-        }
-        Ok(())
-    }
-
-    fn prepare(&mut self) {
-        if self.generation.starts_slowly() {
-            return;
-        }
-        if self.spare.is_none() && self.instance.as_ref().is_some_and(Instance::is_used) {
-            // A failure shows, and is counted, when the instance is needed.
-            self.spare = self.start().unwrap_or(None);
-        }
-    }
-
-    /// None for a native policy.
-    fn start(&self) -> Result<Option<Instance>, Failure> {
-        self.generation.start().transpose()
     }
 }

@@ -4,10 +4,10 @@
 
 // From a file to an answer.
 mod admission;
+mod assets;
 mod contract;
 mod spoken;
 mod calls;
-mod world;
 mod window;
 mod forecaster;
 mod probe;
@@ -38,6 +38,9 @@ mod disk;
 // Who serves.
 mod host;
 mod ladder;
+mod runner;
+mod predicted;
+mod forecast_host;
 mod health;
 mod failure;
 mod incident;
@@ -50,11 +53,14 @@ mod time;
 mod nearest;
 
 pub use admission::{LimitsByKind, MAX_FILE, Refusal, Stage, slot_of};
+pub use assets::Assets;
 pub use contract::{
     ContractError, FILES as CONTRACT_FILES, FreezeError, Frozen, PACKAGE, VERSION, freeze,
 };
 pub use engine::EngineError;
 pub use failure::{Failure, FailureKind};
+pub use forecast_host::ForecastHost;
+pub use forecaster::ForecastingProfile;
 pub use generation::{Digest, Origin};
 pub use host::{FixedError, FixedPolicies, PolicyHost, Source};
 pub use incident::{Failed, Incident, IncidentKind};
@@ -68,10 +74,11 @@ pub use library::{
 pub use limits::{Limits, Metering, WALL_FACTOR};
 pub use manifest::ManifestError;
 pub use native::{NativePolicies, NativeQueue, NativeScoring};
+pub use predicted::PredictedColumns;
 pub use probe::Trial;
 pub use provenance::Provenance;
 pub use status::{
     Checked, ExplainError, Explained, FileStatus, GenerationStatus, LibraryStatus, LookedAt,
     RefusedStatus, SlotState, SlotStatus, StandardStatus, Useful,
 };
-pub use world::{NO_HISTORY, World};
+pub use window::{Needed, Window};

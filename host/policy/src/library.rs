@@ -9,14 +9,16 @@ use crate::admission::{Admission, LimitsByKind, Refusal};
 use crate::cache::CompileCache;
 use crate::engine::{EngineError, PolicyEngine};
 use crate::folder::Content;
+use crate::forecast_host::ForecastHost;
 use crate::generation::{ContentKey, Digest, Generation, Origin};
 use crate::host::{PolicyHost, native_names};
 use crate::ladder::{Change, OnFailure};
 use crate::limits::Limits;
 use crate::memory::{Kept, Memory, MemoryFolder};
+use crate::predicted::PredictedColumns;
 use crate::provenance::Provenance;
 use crate::reload::{FileVerdict, Refusals, Refused};
-use crate::shared::{Handover, index, lock};
+use crate::shared::{Handover, N_SLOTS, index, lock};
 use crate::status::{LookedAt, RefusedStatus};
 use crate::time::HostTime;
 use pointsman_scheduler::Slot;
@@ -148,7 +150,7 @@ pub(crate) struct Work {
     pub requested: u64,
     pub finished: u64,
     pub is_stopped: bool,
-    pub slots: [SlotWork; 3],
+    pub slots: [SlotWork; N_SLOTS],
     pub memory: Memory,
     pub files: Vec<FileVerdict>,
     pub folder_error: Option<String>,
@@ -177,6 +179,8 @@ pub(crate) struct Library {
     /// A pass has ended.
     pub settled: Condvar,
     waker: Mutex<Option<Waker>>,
+    /// Until the thread that asks for forecasts takes it.
+    forecasts: Mutex<Option<ForecastHost>>,
     ear: Mutex<Ear>,
 }
 
@@ -330,6 +334,7 @@ impl PolicyHost {
             wake: Condvar::new(),
             settled: Condvar::new(),
             waker: Mutex::new(None),
+            forecasts: Mutex::new(Some(ForecastHost::new(handover.clone()))),
             ear: Mutex::default(),
         });
         crate::reload::spawn(library.clone()).map_err(LibraryError::Thread)?;
@@ -347,6 +352,19 @@ impl PolicyLibrary {
     /// It must not block or call the library.
     pub fn set_waker(&self, waker: impl Fn() + Send + Sync + 'static) {
         *lock(&self.library().waker) = Some(Arc::new(waker));
+    }
+
+    /// What asks the forecasting policy, for the thread that does so; None: it was taken already.
+    pub fn take_forecasts(&self) -> Option<ForecastHost> {
+        lock(&self.library().forecasts).take()
+    }
+
+    /// Which forecasts can be relied on from the next round on. Policies that need others do not serve.
+    pub fn set_predicted(&self, columns: PredictedColumns) {
+        let columns = Arc::new(columns);
+        for slot in [Slot::Scoring, Slot::Rescheduling] {
+            self.library().hand_over(slot, Change::Predicted(columns.clone()));
+        }
     }
 
     /// Called whenever a candidate is refused, once for each content, from the thread that refuses

@@ -3,7 +3,7 @@
 use crate::bindings::types::Manifest;
 use crate::forecaster::{self, ForecastingProfile};
 use crate::nearest::hint;
-use crate::world::World;
+use pointsman_scheduler::Slot;
 use pointsman_scheduler::columns::{ColumnInfo, TaskColumn, WorkerColumn};
 use pointsman_scheduler::policies::{GroupBy, QueueProfile, ReschedulingProfile, ScoringProfile};
 use pointsman_scheduler::record::PolicyStamp;
@@ -131,27 +131,27 @@ const FORECASTING_KEYS: &[&str] =
 const DEFAULT_REVIEW: Duration = Duration::from_secs(5);
 const DEFAULT_REFRESH: Duration = Duration::from_secs(1);
 
-/// Checks `manifest` as that of a policy for `world`.
+/// Checks `manifest` as that of a policy for `slot`.
 ///
 /// # Errors
 /// Names the property, what is wrong with it and what is allowed.
 pub(crate) fn profile(
     manifest: &Manifest,
-    world: World,
+    slot: Slot,
     stamp: PolicyStamp,
 ) -> Result<Profile, ManifestError> {
     check_text(manifest)?;
-    let keys = match world {
-        World::Scoring => SCORING_KEYS,
-        World::Queue => QUEUE_KEYS,
-        World::Rescheduling => RESCHEDULING_KEYS,
-        World::Forecasting => FORECASTING_KEYS,
+    let keys = match slot {
+        Slot::Scoring => SCORING_KEYS,
+        Slot::Queue => QUEUE_KEYS,
+        Slot::Rescheduling => RESCHEDULING_KEYS,
+        Slot::Forecasting => FORECASTING_KEYS,
     };
-    let properties = Properties::of(manifest, keys, world)?;
+    let properties = Properties::of(manifest, keys, slot)?;
     let name = manifest.name.clone();
     let needs_task = properties.columns("needs-task", "task", TaskColumn::find, task_names)?;
-    Ok(match world {
-        World::Scoring => {
+    Ok(match slot {
+        Slot::Scoring => {
             let needs_worker = properties.worker_columns()?;
             if needs_worker.is_empty() {
                 return Err(ManifestError::NoColumns("needs-worker"));
@@ -167,7 +167,7 @@ pub(crate) fn profile(
                 banded,
             }))
         }
-        World::Queue => {
+        Slot::Queue => {
             if needs_task.is_empty() {
                 return Err(ManifestError::NoColumns("needs-task"));
             }
@@ -188,14 +188,14 @@ pub(crate) fn profile(
             }))
         }
         // Without task columns `on-worker` still tells the rows apart.
-        World::Rescheduling => Profile::Rescheduling(Arc::new(ReschedulingProfile {
+        Slot::Rescheduling => Profile::Rescheduling(Arc::new(ReschedulingProfile {
             stamp,
             name,
             needs_task,
             needs_worker: properties.worker_columns()?,
             interval: properties.interval()?.unwrap_or(DEFAULT_REVIEW),
         })),
-        World::Forecasting => {
+        Slot::Forecasting => {
             Profile::Forecasting(Arc::new(forecaster::profile(name, &properties)?))
         }
     })
@@ -228,7 +228,7 @@ impl<'a> Properties<'a> {
     fn of(
         manifest: &'a Manifest,
         known: &[&'static str],
-        world: World,
+        slot: Slot,
     ) -> Result<Properties<'a>, ManifestError> {
         let properties = &manifest.properties;
         for (i, (key, _)) in properties.iter().enumerate() {
@@ -236,7 +236,7 @@ impl<'a> Properties<'a> {
                 return Err(ManifestError::UnknownKey {
                     key: key.clone(),
                     hint: hint(key, known.iter().copied()),
-                    slot: world.name(),
+                    slot: slot.name(),
                     known: known.join(", "),
                 });
             }

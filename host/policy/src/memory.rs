@@ -4,7 +4,7 @@
 use crate::disk::{BEING_WRITTEN, make_private_dir, sync, write_unsynced, write_whole};
 use crate::folder::Content;
 use crate::generation::{ContentKey, Digest};
-use crate::shared::{index, lock};
+use crate::shared::{N_SLOTS, index, lock};
 use pointsman_scheduler::Slot;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ const MAX_KEPT: usize = 3;
 pub(crate) struct Memory {
     /// The largest generation number given.
     pub generation: u32,
-    pub slots: [SlotMemory; 3],
+    pub slots: [SlotMemory; N_SLOTS],
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -47,13 +47,15 @@ pub(crate) struct Kept {
     pub component: String,
     pub digest: Digest,
     pub config: String,
+    /// Of the files beside it, kept as one; None: there are none.
+    pub assets: Option<Digest>,
     /// It was a file of the folder, and goes on serving under its name when the file goes.
     pub is_file: bool,
 }
 
 impl Kept {
     pub fn key(&self) -> ContentKey {
-        ContentKey::new(self.digest, &self.config)
+        ContentKey::new(self.digest, &self.config, self.assets)
     }
 }
 
@@ -61,9 +63,7 @@ impl SlotMemory {
     /// Notes that this content is to serve now. The one that does, `serving`, is not forgotten, however
     /// many others no round comes between.
     pub fn keep(&mut self, kept: Kept, serving: Option<ContentKey>) {
-        let is_same = |it: &Kept| {
-            (&it.component, it.digest, &it.config) == (&kept.component, kept.digest, &kept.config)
-        };
+        let is_same = |it: &Kept| it.component == kept.component && it.key() == kept.key();
         self.kept.retain(|it| !is_same(it));
         // Another policy has taken its place; bound again, its name means what lies there then.
         for other in self.kept.iter_mut().filter(|it| it.component != kept.component) {
@@ -153,9 +153,9 @@ struct StoredSlot {
     choice: Option<StoredChoice>,
     #[serde(default)]
     kept: Vec<StoredKept>,
-    /// Digests of content and configuration.
+    /// Digests of content, configuration and, where there are any, the files beside it.
     #[serde(default)]
-    parked: Vec<(String, String)>,
+    parked: Vec<Vec<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -172,6 +172,8 @@ struct StoredKept {
     component: String,
     digest: String,
     config: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    assets: Option<String>,
     #[serde(default)]
     is_file: bool,
 }
@@ -293,7 +295,8 @@ impl MemoryFolder {
     pub fn prune(&self, memory: &Memory) {
         let entries = self.folder.as_ref().and_then(|folder| std::fs::read_dir(folder).ok());
         let of_slot = |slot: &SlotMemory| {
-            let kept: Vec<Digest> = slot.kept.iter().map(|kept| kept.digest).collect();
+            let digests = |kept: &Kept| [Some(kept.digest), kept.assets].into_iter().flatten();
+            let kept: Vec<Digest> = slot.kept.iter().flat_map(digests).collect();
             kept.into_iter().chain(slot.choice.as_ref().and_then(|choice| choice.upload))
         };
         let kept: BTreeSet<Digest> = memory.slots.iter().flat_map(of_slot).collect();
@@ -374,13 +377,17 @@ impl StoredSlot {
                     component: kept.component.clone(),
                     digest: kept.digest.to_string(),
                     config: kept.config.clone(),
+                    assets: kept.assets.map(|digest| digest.to_string()),
                     is_file: kept.is_file,
                 })
                 .collect(),
             parked: slot
                 .parked
                 .iter()
-                .map(|key| (key.digest.to_string(), key.config.to_string()))
+                .map(|key| {
+                    let digests = [Some(key.digest), Some(key.config), key.assets];
+                    digests.into_iter().flatten().map(|it| it.to_string()).collect()
+                })
                 .collect(),
         }
     }
@@ -394,106 +401,24 @@ impl StoredSlot {
         });
         let kept = self.kept.into_iter().filter_map(|kept| {
             let digest = Digest::parse(&kept.digest)?;
+            let assets = kept.assets.as_deref().map(Digest::parse);
+            let assets = assets.map_or(Some(None), |digest| digest.map(Some))?;
             let StoredKept { component, config, is_file, .. } = kept;
-            Some(Kept { component, digest, config, is_file })
+            Some(Kept { component, digest, config, assets, is_file })
         });
-        let parked = self.parked.into_iter().filter_map(|(digest, config)| {
-            Some(ContentKey { digest: Digest::parse(&digest)?, config: Digest::parse(&config)? })
+        let parked = self.parked.into_iter().filter_map(|key| {
+            let digests: Option<Vec<Digest>> = key.iter().map(|it| Digest::parse(it)).collect();
+            match *digests?.as_slice() {
+                [digest, config] => Some(ContentKey { digest, config, assets: None }),
+                [digest, config, assets] => {
+                    Some(ContentKey { digest, config, assets: Some(assets) })
+                }
+                _ => None,
+            }
         });
         SlotMemory { choice, kept: kept.collect(), parked: parked.collect() }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    #[test]
-    fn what_was_saved_is_loaded_and_a_damaged_file_counts_as_forgotten() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = MemoryFolder::new(Some(folder.path().to_owned()));
-        let content = Content { bytes: Arc::from(&b"bytes"[..]), digest: Digest::of(b"bytes") };
-        let mut memory = Memory { generation: 7, ..Memory::default() };
-        let slot = memory.slot_mut(Slot::Queue);
-        let kept = Kept {
-            component: "a".into(),
-            digest: content.digest,
-            config: "{}".into(),
-            is_file: true,
-        };
-        slot.keep(kept, None);
-        slot.parked.insert(ContentKey::new(Digest::of(b"x"), "{}"));
-        slot.choice = Some(Choice {
-            component: "b".into(),
-            config: "{}".into(),
-            binding: Digest::of(b"binding"),
-            upload: Some(Digest::of(b"upload")),
-        });
-        store.save(|| memory.clone());
-        assert_eq!(store.load(), memory);
-        store.keep(&content);
-        store.keep(&Content { bytes: Arc::from(&b"other"[..]), digest: Digest::of(b"other") });
-        store.keep(&Content { bytes: Arc::from(&b"upload"[..]), digest: Digest::of(b"upload") });
-        store.prune(&memory);
-        assert!(store.read(content.digest).is_some());
-        assert!(store.read(Digest::of(b"upload")).is_some());
-        assert!(store.read(Digest::of(b"other")).is_none());
-        std::fs::write(folder.path().join(content.digest.to_string()), b"changed").unwrap();
-        assert!(store.read(content.digest).is_none(), "changed bytes are not taken");
-        store.keep(&content);
-        assert!(store.read(content.digest).is_some(), "and are replaced");
-        std::fs::write(folder.path().join(STATE), b"{\"gener").unwrap();
-        assert_eq!(store.load(), Memory::default());
-    }
-
-    #[test]
-    fn no_half_written_state_takes_the_place_of_a_whole_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let memory = |generation| Memory { generation, ..Memory::default() };
-        let open = || MemoryFolder::new(Some(folder.path().to_owned()));
-        let loaded = || open().load().generation;
-        let store = open();
-        store.save(|| memory(1));
-        assert_eq!(store.sync_due(), None);
-        store.save_soon(|| memory(2));
-        assert_eq!(loaded(), 2, "the process may end at once");
-        let due = store.sync_due().expect("the disk is to have it");
-        assert!(due <= Instant::now() + SYNC_AFTER);
-        let recent = folder.path().join(RECENT);
-        let text = std::fs::read(&recent).unwrap();
-        for damaged in [&b""[..], &text[..text.len() / 2], &vec![0; text.len()]] {
-            std::fs::write(&recent, damaged).unwrap();
-            assert_eq!(loaded(), 1, "the power may fail");
-        }
-        store.sync();
-        assert_eq!((loaded(), store.sync_due()), (2, None));
-        // A new life goes on counting, so that what it writes is the newest.
-        let store = open();
-        store.load();
-        store.save_soon(|| memory(3));
-        store.save(|| memory(4));
-        assert_eq!(loaded(), 4);
-        store.save_soon(|| memory(5));
-        std::fs::write(folder.path().join(STATE), "{").unwrap();
-        assert_eq!(loaded(), 5);
-    }
-
-    #[test]
-    fn a_file_that_is_gone_counts_only_until_another_policy_takes_its_place() {
-        let kept = |component: &str, is_file| Kept {
-            component: component.into(),
-            digest: Digest::of(component.as_bytes()),
-            config: "{}".into(),
-            is_file,
-        };
-        let mut slot = SlotMemory::default();
-        slot.keep(kept("a", true), None);
-        assert!(slot.file("a").is_some());
-        slot.keep(kept("b", true), None);
-        assert!(slot.file("a").is_none() && slot.file("b").is_some());
-        slot.forget_file("b");
-        assert!(slot.file("b").is_none());
-        assert_eq!(slot.kept.len(), 2, "to go back to");
-    }
-}
+mod tests;

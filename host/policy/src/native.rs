@@ -145,6 +145,8 @@ pub(crate) enum Native {
     Queue(NativeQueue),
     /// Proposes nothing.
     NoRescheduling,
+    /// Foretells nothing.
+    NoForecasting,
 }
 
 impl Native {
@@ -152,7 +154,7 @@ impl Native {
         match self {
             Native::Scoring(policy) => policy.name(),
             Native::Queue(policy) => policy.name(),
-            Native::NoRescheduling => "none",
+            Native::NoRescheduling | Native::NoForecasting => "none",
         }
     }
 
@@ -161,7 +163,7 @@ impl Native {
         match self {
             Native::Scoring(policy) => Some(Profile::Scoring(Arc::new(policy.profile(stamp)))),
             Native::Queue(policy) => Some(Profile::Queue(Arc::new(policy.profile(stamp)))),
-            Native::NoRescheduling => None,
+            Native::NoRescheduling | Native::NoForecasting => None,
         }
     }
 }

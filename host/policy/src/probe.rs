@@ -143,7 +143,7 @@ pub(crate) fn measure_native(native: Native, n_rows: usize) -> Option<Duration> 
             match native {
                 Native::Scoring(it) => it.score(black_box(&workers), n_rows, &mut answer),
                 Native::Queue(it) => it.rank(NOW_MS, black_box(&tasks), n_rows, &mut answer),
-                Native::NoRescheduling => return None,
+                Native::NoRescheduling | Native::NoForecasting => return None,
             }
             black_box(&answer);
         }

@@ -10,8 +10,9 @@ pub(crate) use others::FileVerdict;
 pub(crate) use refusals::Refusals;
 
 use crate::admission::{Refusal, Stage};
+use crate::assets::Assets;
 use crate::folder::{self, Content, Folder, Found, Unread};
-use crate::generation::{ContentKey, Digest, Origin};
+use crate::generation::{ContentKey, Origin};
 use crate::library::{Library, Upload};
 use crate::memory::{Choice, Kept};
 use crate::status::RefusedStatus;
@@ -86,7 +87,7 @@ struct Reloader {
     library: Arc<Library>,
     folder: Folder,
     /// Of files bound to no slot, by content.
-    verdicts: BTreeMap<Digest, Dated>,
+    verdicts: BTreeMap<ContentKey, Dated>,
     /// Refused ones of them that were told of.
     others_refused: Refusals,
     /// Something that is there could not be read, and is looked at again after this long.
@@ -96,11 +97,10 @@ struct Reloader {
 type Files = BTreeMap<String, Found>;
 
 /// When to look at it again, without being told.
-fn retry(found: &Found) -> Option<Duration> {
-    match &found.digest {
-        Ok(_) => None,
-        Err(Unread::Pending(_)) => Some(RETRY_PENDING),
-        Err(Unread::Refused(refusal)) => (refusal.stage == Stage::Read).then_some(RETRY),
+fn retry(unread: &Unread) -> Option<Duration> {
+    match unread {
+        Unread::Pending(_) => Some(RETRY_PENDING),
+        Unread::Refused(refusal) => (refusal.stage == Stage::Read).then_some(RETRY),
     }
 }
 
@@ -164,12 +164,25 @@ impl Reloader {
         let wished = wishes.iter().map(|(_, wish)| wish.component.clone()).collect();
         let files = self.look(&wished);
         self.retry = match &files {
-            Some(files) => files.values().filter_map(retry).min(),
+            Some(files) => files.values().filter_map(|it| retry(it.digest.as_ref().err()?)).min(),
             None => Some(RETRY),
         };
         // A folder that cannot be read keeps nobody from standard and kept policies.
-        for (slot, wish) in &wishes {
-            self.pass_slot(*slot, wish, files.as_ref().unwrap_or(&Files::new()));
+        for (slot, mut wish) in wishes {
+            let assets = self.folder.assets(&wish.component);
+            match assets {
+                Ok(assets) => {
+                    wish.assets = assets;
+                    self.pass_slot(slot, &wish, files.as_ref().unwrap_or(&Files::new()));
+                }
+                Err(unread) => {
+                    self.retry = self.retry.into_iter().chain(retry(&unread)).min();
+                    if let Unread::Refused(refusal) = unread {
+                        self.refuse(slot, &wish, None, refusal);
+                    }
+                    self.fall_back(slot, &wish);
+                }
+            }
         }
         if let Some(files) = files {
             self.look_at_others(&files, &wished, asked);
@@ -204,11 +217,12 @@ impl Reloader {
         let binding = work.slot(slot).binding.clone()?;
         Some(match work.memory.slot(slot).choice.clone() {
             Some(Choice { component, config, upload, .. }) => {
-                Wish { component, config, binding, upload }
+                Wish { component, config, assets: Assets::default(), binding, upload }
             }
             None => Wish {
                 component: binding.component.clone(),
                 config: binding.config.clone(),
+                assets: Assets::default(),
                 binding,
                 upload: None,
             },
@@ -247,7 +261,7 @@ impl Reloader {
 
     /// Answers what is to be told of what serves then.
     fn pass_guest(&self, slot: Slot, wish: &Wish, offered: Offered) -> Option<String> {
-        let key = ContentKey::new(offered.digest, &wish.config);
+        let key = wish.key(offered.digest);
         if let Err(refusal) = wish.check_pin(offered.digest) {
             self.refuse(slot, wish, Some(key), refusal);
             return offered.warning;
@@ -321,19 +335,30 @@ impl Reloader {
     }
 
     /// What was handed over goes first, and is chosen if it is admitted.
-    fn take_upload(&self, slot: Slot) {
+    fn take_upload(&mut self, slot: Slot) {
         let mut work = self.library.work();
         let Some(upload) = work.slot(slot).upload.take() else { return };
         let Some(binding) = work.slot(slot).binding.clone() else { return };
         drop(work);
         let Upload { component, config, content, outcome } = upload;
         let digest = content.digest;
-        let wish = Wish { component, config, binding, upload: Some(digest) };
-        let admitted = wish.check_pin(digest);
+        let assets = self.folder.assets(&component).map_err(|unread| match unread {
+            Unread::Refused(refusal) => refusal,
+            Unread::Pending(_) => {
+                Refusal::new(Stage::Read, "a file beside it is being written; try again")
+            }
+        });
+        let upload = Some(digest);
+        let (assets, unread) = match assets {
+            Ok(assets) => (assets, Ok(())),
+            Err(refusal) => (Assets::default(), Err(refusal)),
+        };
+        let wish = Wish { component, config, assets, binding, upload };
+        let admitted = unread.and_then(|()| wish.check_pin(digest));
         let admitted = admitted.and_then(|()| self.admit(slot, &wish, content, Origin::Uploaded));
         if admitted.is_ok() {
             let mut work = self.library.work();
-            let key = ContentKey::new(digest, &wish.config);
+            let key = wish.key(digest);
             work.slot(slot).quarantined.remove(&key);
             work.memory.slot_mut(slot).parked.remove(&key);
             if let Some(installed) = work.slot(slot).installed.clone() {
@@ -353,9 +378,9 @@ impl Reloader {
         let before = work.slot(slot).installed.as_ref().and_then(|it| it.key);
         let Some(binding) = work.slot(slot).binding.clone() else { return };
         drop(work);
-        let Some(content) = self.library.kept.read(kept.digest) else { return };
+        let Some((content, assets)) = self.library.read_kept(&kept) else { return };
         let Kept { component, config, .. } = kept;
-        let wish = Wish { component, config, binding, upload: None };
+        let wish = Wish { component, config, assets, binding, upload: None };
         match self.admit(slot, &wish, content, Origin::Kept) {
             Ok(()) => {
                 let mut work = self.library.work();
@@ -415,20 +440,23 @@ impl Reloader {
         let kept = remembered.kept.iter().filter(|it| it.component == wish.component).cloned();
         let kept: Vec<Kept> = kept.collect();
         drop(work);
-        let read = |it: Kept| Some((it.config, Origin::Kept, self.library.kept.read(it.digest)?));
-        let mut candidates: Vec<(String, Origin, Content)> =
+        let again = |config, assets| Wish { config, assets, ..wish.clone() };
+        let read = |it: Kept| {
+            let (content, assets) = self.library.read_kept(&it)?;
+            Some((again(it.config, assets), Origin::Kept, content))
+        };
+        let mut candidates: Vec<(Wish, Origin, Content)> =
             kept.into_iter().filter_map(read).collect();
         let standard = self.library.standard(slot, &wish.component);
-        candidates.extend(standard.map(|it| (wish.config.clone(), Origin::Standard, it)));
-        for (config, origin, content) in candidates {
-            let key = ContentKey::new(content.digest, &config);
+        candidates.extend(standard.map(|it| (wish.clone(), Origin::Standard, it)));
+        for (again, origin, content) in candidates {
+            let key = again.key(content.digest);
             if Some(key) == refused
                 || parked.contains(&key)
                 || wish.check_pin(content.digest).is_err()
             {
                 continue;
             }
-            let again = Wish { config, ..wish.clone() };
             let refusal = self.library.work().slot(slot).refused.take();
             let result = self.admit(slot, &again, content, origin);
             // What was wished is still refused.

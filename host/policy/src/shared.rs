@@ -2,7 +2,8 @@
 
 use crate::generation::Generation;
 use crate::incident::Failed;
-use crate::ladder::{Change, OnFailure, Runner};
+use crate::ladder::{Change, Ladder, OnFailure, Rung};
+use crate::runner::Runner;
 use pointsman_scheduler::Slot;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,14 +18,23 @@ pub(crate) struct SlotView {
     pub is_held: bool,
     pub on_failure: OnFailure,
     pub last_failure: Option<Failed>,
+    /// Why the active one does not serve though it works.
+    pub waits_for: Option<String>,
+}
+
+/// Changes for one thread.
+#[derive(Default)]
+struct Changes {
+    /// Whether `list` holds something; read once a round.
+    is_waiting: AtomicBool,
+    list: Mutex<Vec<(Slot, Change)>>,
 }
 
 #[derive(Default)]
 pub(crate) struct Handover {
-    /// Whether `changes` holds something; read once a round.
-    is_waiting: AtomicBool,
-    changes: Mutex<Vec<(Slot, Change)>>,
-    views: Mutex<[Option<SlotView>; 3]>,
+    for_driver: Changes,
+    for_forecasts: Changes,
+    views: Mutex<[Option<SlotView>; N_SLOTS]>,
     /// Given up by the driver and not yet seen by the library.
     quarantined: Mutex<Vec<Arc<Generation>>>,
     /// Replaced by the driver and not yet freed by the library.
@@ -32,43 +42,63 @@ pub(crate) struct Handover {
 }
 
 impl Handover {
-    pub fn is_waiting(&self) -> bool {
-        self.is_waiting.load(Ordering::Acquire)
+    /// Of the thread that runs the policies of `slot`.
+    fn changes(&self, slot: Slot) -> &Changes {
+        match slot {
+            Slot::Scoring | Slot::Queue | Slot::Rescheduling => &self.for_driver,
+            Slot::Forecasting => &self.for_forecasts,
+        }
+    }
+
+    /// Whether anything waits for the thread that runs the policies of `slot`.
+    pub fn is_waiting(&self, slot: Slot) -> bool {
+        self.changes(slot).is_waiting.load(Ordering::Acquire)
     }
 
     pub fn push(&self, slot: Slot, change: Change) {
+        let changes = self.changes(slot);
         let overtaken = {
-            let mut changes = lock(&self.changes);
-            let overtaken = overtaken(&changes, slot, &change);
-            let overtaken = overtaken.map(|index| changes.remove(index));
-            changes.push((slot, change));
-            self.is_waiting.store(true, Ordering::Release);
+            let mut list = lock(&changes.list);
+            let overtaken = overtaken(&list, slot, &change);
+            let overtaken = overtaken.map(|index| list.remove(index));
+            list.push((slot, change));
+            changes.is_waiting.store(true, Ordering::Release);
             overtaken
         };
         // Freed on this thread, not while the driver waits.
         drop(overtaken);
     }
 
-    pub fn take(&self) -> Vec<(Slot, Change)> {
-        let mut changes = lock(&self.changes);
-        self.is_waiting.store(false, Ordering::Release);
-        std::mem::take(&mut changes)
+    /// All that waits for the thread that runs the policies of `slot`.
+    pub fn take(&self, slot: Slot) -> Vec<(Slot, Change)> {
+        let changes = self.changes(slot);
+        let mut list = lock(&changes.list);
+        changes.is_waiting.store(false, Ordering::Release);
+        std::mem::take(&mut list)
     }
 
-    pub fn publish(&self, slot: Slot, view: SlotView, quarantined: Vec<Arc<Generation>>) {
-        lock(&self.views)[index(slot)] = Some(view);
-        if !quarantined.is_empty() {
-            lock(&self.quarantined).extend(quarantined);
+    /// Shows readers who serves `slot`, if that changed.
+    pub fn publish(&self, ladder: &mut Ladder, slot: Slot) {
+        if !std::mem::take(&mut ladder.is_changed) {
+            return;
         }
+        lock(&self.views)[index(slot)] = Some(SlotView {
+            serving: ladder.serving().clone(),
+            native: ladder.native.clone(),
+            active: ladder.active.as_ref().map(|it| it.generation.clone()),
+            last_good: ladder.last_good.as_ref().map(|it| it.generation.clone()),
+            is_held: ladder.rung == Rung::Held,
+            on_failure: ladder.on_failure,
+            last_failure: ladder.last_failure.clone(),
+            waits_for: ladder.waits_for.clone(),
+        });
+        lock(&self.quarantined).append(&mut ladder.quarantined);
+        lock(&self.retired).append(&mut ladder.retired);
     }
 
     /// None before the first round.
     pub fn view(&self, slot: Slot) -> Option<SlotView> {
         lock(&self.views)[index(slot)].clone()
-    }
-
-    pub fn retire(&self, runners: Vec<Runner>) {
-        lock(&self.retired).extend(runners);
     }
 
     /// Frees what has been replaced, on the calling thread.
@@ -84,13 +114,16 @@ impl Handover {
 
 /// Of two generations that no round came between, the earlier one never serves.
 fn overtaken(changes: &[(Slot, Change)], slot: Slot, change: &Change) -> Option<usize> {
-    let is_settled =
-        |(of, before): &(Slot, Change)| *of == slot && !matches!(before, Change::OnFailure(_));
+    let is_settled = |(of, before): &(Slot, Change)| {
+        *of == slot && !matches!(before, Change::OnFailure(_) | Change::Predicted(_))
+    };
     let index = changes.iter().rposition(is_settled)?;
     let are_both =
         matches!((&changes[index].1, change), (Change::Activate(..), Change::Activate(..)));
     are_both.then_some(index)
 }
+
+pub(crate) const N_SLOTS: usize = Slot::ALL.len();
 
 /// The place of `slot` in tables of all slots.
 pub(crate) fn index(slot: Slot) -> usize {
@@ -98,6 +131,7 @@ pub(crate) fn index(slot: Slot) -> usize {
         Slot::Scoring => 0,
         Slot::Queue => 1,
         Slot::Rescheduling => 2,
+        Slot::Forecasting => 3,
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::calls::{self, Calls};
 use crate::contract::{RELEASED, Release, VERSION, is_same_line};
 use crate::guest::Guest;
-use crate::world::World;
+use pointsman_scheduler::Slot;
 use semver::Version;
 use std::fmt;
 use wasmtime::Store;
@@ -32,7 +32,7 @@ pub(crate) trait Adapter: Sync {
     /// One is missing, or of another type.
     fn link(
         &self,
-        world: World,
+        slot: Slot,
         pre: &InstancePre<Guest>,
         instance: &Instance,
         store: &mut Store<Guest>,
@@ -94,14 +94,14 @@ impl Spoken {
     /// One is missing, or of another type.
     pub fn link(
         self,
-        world: World,
+        slot: Slot,
         pre: &InstancePre<Guest>,
         instance: &Instance,
         store: &mut Store<Guest>,
     ) -> wasmtime::Result<Box<dyn Calls>> {
         match self.adapter {
-            None => calls::link(world, pre, instance, store),
-            Some(adapter) => adapter.link(world, pre, instance, store),
+            None => calls::link(slot, pre, instance, store),
+            Some(adapter) => adapter.link(slot, pre, instance, store),
         }
     }
 }

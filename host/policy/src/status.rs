@@ -2,6 +2,7 @@
 //! and why. And what a policy author asks: does it pass, what does it cost.
 
 use crate::admission::{Candidate, Refusal, Stage};
+use crate::assets::Assets;
 use crate::failure::{Failure, FailureKind};
 use crate::generation::{Body, Digest, Generation, Origin};
 use crate::incident::Failed;
@@ -365,8 +366,9 @@ fn candidate<'a>(bytes: &'a [u8], slot: Slot, config: &'a str) -> Candidate<'a> 
     Candidate {
         bytes,
         component: "candidate",
-        world: slot.into(),
+        slot,
         config,
+        assets: Assets::default(),
         limits: None,
         wasi_traps: false,
     }
@@ -412,7 +414,7 @@ fn explain(
             explained.terms.extend(terms.map(|terms| terms.map(named).to_vec()));
             return Ok(explained);
         }
-        Body::Native(Native::Queue(_) | Native::NoRescheduling) => {
+        Body::Native(Native::Queue(_) | Native::NoRescheduling | Native::NoForecasting) => {
             unreachable!("the view is that of the slot scoring")
         }
         Body::Guest { artefact, .. } => artefact,
@@ -471,7 +473,7 @@ impl Library {
         let refused = slot_work.refused.as_ref().map(RefusedStatus::from);
         Some(SlotStatus {
             slot,
-            warning: slot_work.warning.clone(),
+            warning: view.waits_for.clone().or_else(|| slot_work.warning.clone()),
             n_refused: slot_work.refusals.n_refused,
             bound,
             chosen,

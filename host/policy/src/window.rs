@@ -6,18 +6,9 @@ use std::fmt;
 /// Lists that one row may be made of.
 pub(crate) const MAX_LISTS: usize = 256;
 
-/// What is measured of workers, so that there is a past to look at and a future to foretell.
-pub(crate) const MEASURED: [WorkerColumn; 5] = [
-    WorkerColumn::CpuUsed,
-    WorkerColumn::MemoryUsed,
-    WorkerColumn::IopsUsed,
-    WorkerColumn::RttMs,
-    WorkerColumn::Connections,
-];
-
 /// Samples at equal distances, relative to the newest measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Window {
+pub struct Window {
     /// Milliseconds before the newest measurement; at least `to_ms`.
     pub from_ms: u64,
     pub to_ms: u64,
@@ -34,7 +25,7 @@ impl Window {
 
 /// One entry of a forecaster's `needs-worker`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Needed {
+pub struct Needed {
     pub column: WorkerColumn,
     /// None: the value of now.
     pub window: Option<Window>,

@@ -45,7 +45,7 @@ pub use task::{
     AttemptView, DecisionView, DependencyView, FeedbackView, ROW_DEPENDENCIES_MAX, SecondChoice,
     TaskExtras, TaskView,
 };
-pub use worker::{WorkerExtras, WorkerView};
+pub use worker::{ForecastView, PredictedView, WorkerExtras, WorkerView};
 
 use pointsman_scheduler::ids::{TaskId, WorkerId};
 use pointsman_scheduler::record::TaskState;

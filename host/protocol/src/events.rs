@@ -2,8 +2,8 @@
 //! known of it, so that a reader that missed some and takes a new snapshot is right again.
 
 use crate::api::{
-    AlertKind, Counts, FeedbackView, JobView, PoliciesView, PolicyView, QueueView, TaskView,
-    WireSlot, WireWorkerState, WorkerView,
+    AlertKind, Counts, FeedbackView, ForecastView, JobView, PoliciesView, PolicyView, QueueView,
+    TaskView, WireSlot, WireWorkerState, WorkerView,
 };
 use crate::text;
 use crate::timestamp::Timestamp;
@@ -82,6 +82,10 @@ pub enum EventBody {
         #[schemars(with = "crate::schema::WorkerIdText")]
         worker: WorkerId,
         measurements: WireMeasurements,
+    },
+    /// What is foretold of workers from now on; of others nothing is.
+    Forecast {
+        workers: Vec<ForecastView>,
     },
     Feedback {
         #[serde(with = "text")]
@@ -239,6 +243,9 @@ impl From<&Notice> for EventBody {
                 attempt: attempt.attempt,
                 term: attempt.term.0,
             },
+            Notice::Forecast(forecast) => {
+                EventBody::Forecast { workers: ForecastView::of(forecast) }
+            }
             Notice::PolicySwapped(slot) => EventBody::Policy {
                 slot: Some((*slot).into()),
                 change: PolicyChange::Swapped,

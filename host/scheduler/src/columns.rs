@@ -139,6 +139,12 @@ catalogue! {
         MemoryFitted "memory-fitted" "0..1" Fraction Sometimes "where the straight line through the last 12 values of `memory-used` stands now; missing below 8 values";
         MemorySlope "memory-slope" "1/s" Any Sometimes "how fast that line rises; negative if it falls";
         MemorySlopeError "memory-slope-error" "1/s" NotNegative Sometimes "standard error of `memory-slope`";
+        PredictedCpuUsed "predicted:cpu-used" "0..1" Fraction Sometimes "what `cpu-used` will be, `predicted-ms` after the newest measurement, as the forecasting policy says";
+        PredictedMemoryUsed "predicted:memory-used" "0..1" Fraction Sometimes "the same of `memory-used`";
+        PredictedIopsUsed "predicted:iops-used" "0..1" Fraction Sometimes "the same of `iops-used`";
+        PredictedRttMs "predicted:rtt-ms" "ms" NotNegative Sometimes "the same of `rtt-ms`";
+        PredictedConnections "predicted:connections" "count" NotNegative Sometimes "the same of `connections`";
+        PredictedMs "predicted-ms" "ms" NotNegative Sometimes "how far ahead the forecasting policy looks";
     }
 }
 
@@ -171,6 +177,34 @@ catalogue! {
 }
 
 impl WorkerColumn {
+    /// What is measured of workers, so that there is a past to look at and a future to foretell.
+    pub const MEASURED: [WorkerColumn; 5] = [
+        WorkerColumn::CpuUsed,
+        WorkerColumn::MemoryUsed,
+        WorkerColumn::IopsUsed,
+        WorkerColumn::RttMs,
+        WorkerColumn::Connections,
+    ];
+
+    /// In the order of [`Self::MEASURED`].
+    pub const PREDICTED: [WorkerColumn; 5] = [
+        WorkerColumn::PredictedCpuUsed,
+        WorkerColumn::PredictedMemoryUsed,
+        WorkerColumn::PredictedIopsUsed,
+        WorkerColumn::PredictedRttMs,
+        WorkerColumn::PredictedConnections,
+    ];
+
+    /// The place of a measured column in [`Self::MEASURED`].
+    pub fn place_measured(self) -> Option<usize> {
+        WorkerColumn::MEASURED.iter().position(|it| *it == self)
+    }
+
+    /// The place of a predicted column in [`Self::PREDICTED`].
+    pub fn place_predicted(self) -> Option<usize> {
+        WorkerColumn::PREDICTED.iter().position(|it| *it == self)
+    }
+
     /// Whether the value can change without an event about this worker. None does so far; an index
     /// relies on that.
     pub fn is_time_dependent(self) -> bool {

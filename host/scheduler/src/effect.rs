@@ -1,7 +1,7 @@
 //! What the scheduler wants done: a closed set. The driver releases everything but `Persist` only
 //! after the records of the same batch are durable.
 
-use crate::event::{Feedback, Measurements};
+use crate::event::{Feedback, Forecast, Measurements};
 use crate::graph::GraphError;
 use crate::ids::{AttemptRef, JobId, RequestId, TaskId, WorkerId};
 use crate::policies::Slot;
@@ -81,6 +81,8 @@ pub enum Notice {
         worker: WorkerId,
         attempt: AttemptRef,
     },
+    /// What is foretold of workers from now on.
+    Forecast(Box<Forecast>),
     PolicySwapped(Slot),
     PolicyFailed {
         slot: Slot,

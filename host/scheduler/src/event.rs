@@ -1,5 +1,6 @@
 //! What can happen to the scheduler: a closed set.
 
+use crate::columns::WorkerColumn;
 use crate::ids::{AttemptRef, JobId, RequestId, TaskId, WorkerId};
 use crate::policies::Slot;
 use crate::record::Failure;
@@ -58,6 +59,8 @@ pub enum Event {
     },
     /// A checked configuration replaced the one in force.
     Configure(Box<Settings>),
+    /// What the forecasting policy says of all workers, in place of what it said before.
+    Forecast(Forecast),
     /// A slot is served by another policy now (swap, roll-back, fallback to another generation).
     PolicySwapped(Slot),
     /// A policy call ended in anything but ok; kept so that decisions can be replayed.
@@ -135,6 +138,17 @@ pub struct Measurements {
     pub rtt_ms: Option<f64>,
     /// Open TCP connections.
     pub connections: Option<u32>,
+}
+
+/// What is foretold of workers, replacing all that was foretold before; by default nothing.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Forecast {
+    /// How far ahead of the newest measurement, milliseconds.
+    pub horizon_ms: f64,
+    /// Predicted columns, see [`WorkerColumn::PREDICTED`]; others are ignored.
+    pub columns: Vec<WorkerColumn>,
+    /// A value for each of `columns`, in their range; NaN where nothing is foretold.
+    pub workers: Vec<(WorkerId, Vec<f64>)>,
 }
 
 /// What a running task reports of itself or its worker measures of it.

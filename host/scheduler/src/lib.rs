@@ -45,6 +45,7 @@ mod placement;
 mod reservation;
 mod starvation;
 mod reschedule;
+mod forecast;
 mod retry;
 mod random;
 mod recovery;

@@ -6,7 +6,7 @@ use crate::history::History;
 use crate::ids::{AttemptRef, RequestId, TaskId, WorkerId};
 use crate::record::{Failure, Record, WorkerRecord, WorkerState};
 use crate::scheduler::Scheduler;
-use crate::worker::{Worker, WorkerIdx};
+use crate::worker::{Predicted, Worker, WorkerIdx};
 use rustc_hash::FxHashSet;
 
 impl Scheduler {
@@ -58,6 +58,7 @@ impl Scheduler {
         worker.registered = Some((registration.life, registration.n));
         // Whatever was measured before, there is a gap now.
         worker.history = History::default();
+        worker.predicted = Predicted::default();
         worker.last_seen = now;
         worker.dispatched = worker.dispatched.max(least_dispatched);
         let state = match worker.record.is_drained {

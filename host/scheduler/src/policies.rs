@@ -13,16 +13,19 @@ pub enum Slot {
     Scoring,
     Queue,
     Rescheduling,
+    /// Asked beside the scheduler, which is told the answers as an event.
+    Forecasting,
 }
 
 impl Slot {
-    pub const ALL: [Slot; 3] = [Slot::Scoring, Slot::Queue, Slot::Rescheduling];
+    pub const ALL: [Slot; 4] = [Slot::Scoring, Slot::Queue, Slot::Rescheduling, Slot::Forecasting];
 
     pub fn name(self) -> &'static str {
         match self {
             Slot::Scoring => "scoring",
             Slot::Queue => "queue",
             Slot::Rescheduling => "rescheduling",
+            Slot::Forecasting => "forecasting",
         }
     }
 

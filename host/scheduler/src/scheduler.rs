@@ -153,6 +153,7 @@ impl Scheduler {
                 self.handle_drain(request, worker, draining, effects);
             }
             Event::Configure(settings) => self.handle_configure(*settings),
+            Event::Forecast(forecast) => self.handle_forecast(forecast, effects),
             Event::PolicySwapped(slot) => {
                 effects.push(Effect::Publish(Notice::PolicySwapped(slot)));
             }

@@ -39,6 +39,7 @@ pub(crate) struct Worker {
     pub holds: BTreeSet<TaskId>,
     pub measurements: Measurements,
     pub hot_samples: u32,
+    pub predicted: Predicted,
     pub history: History,
     pub dispatched: f64,
     pub weight: f64,
@@ -65,6 +66,28 @@ pub(crate) struct Started {
     pub n: usize,
 }
 
+/// What is foretold of a worker; NaN where nothing is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Predicted {
+    /// In the order of [`WorkerColumn::PREDICTED`].
+    pub values: [f64; 5],
+    pub horizon_ms: f64,
+}
+
+impl Default for Predicted {
+    fn default() -> Predicted {
+        Predicted { values: [f64::NAN; 5], horizon_ms: f64::NAN }
+    }
+}
+
+impl Predicted {
+    /// Whether both say the same, to the bit.
+    pub fn is_same(&self, other: &Predicted) -> bool {
+        let bits = |it: &Predicted| (it.values.map(f64::to_bits), it.horizon_ms.to_bits());
+        bits(self) == bits(other)
+    }
+}
+
 /// Measured use above this counts as hot.
 const HOT: f64 = 0.85;
 
@@ -82,6 +105,7 @@ impl Worker {
             holds: BTreeSet::new(),
             measurements: Measurements::default(),
             hot_samples: 0,
+            predicted: Predicted::default(),
             history: History::default(),
             dispatched: 0.0,
             weight: number("weight").filter(positive).unwrap_or(1.0),
@@ -196,6 +220,12 @@ impl Worker {
             WorkerColumn::MemoryFitted => self.history.memory.fitted,
             WorkerColumn::MemorySlope => self.history.memory.slope,
             WorkerColumn::MemorySlopeError => self.history.memory.slope_error,
+            WorkerColumn::PredictedCpuUsed => self.predicted.values[0],
+            WorkerColumn::PredictedMemoryUsed => self.predicted.values[1],
+            WorkerColumn::PredictedIopsUsed => self.predicted.values[2],
+            WorkerColumn::PredictedRttMs => self.predicted.values[3],
+            WorkerColumn::PredictedConnections => self.predicted.values[4],
+            WorkerColumn::PredictedMs => self.predicted.horizon_ms,
         }
     }
 }

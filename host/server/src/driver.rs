@@ -67,6 +67,11 @@ impl Handle {
         }
     }
 
+    /// What the thread that asks for forecasts has to tell. Waits for nothing.
+    pub fn tell_beside(&self, events: Vec<Event>) {
+        self.inbox.tell_beside(events);
+    }
+
     /// Tells what happened; nobody waits for an answer.
     ///
     /// # Errors
@@ -340,7 +345,7 @@ impl Running {
     }
 }
 
-fn tell_incident(incident: &Incident) {
+pub(crate) fn tell_incident(incident: &Incident) {
     let (slot, policy, message) = (incident.slot.name(), &incident.name, &incident.message);
     let (version, generation) = (&incident.version, incident.generation);
     let digest = incident.digest.map_or_else(|| "native".to_owned(), |digest| digest.to_string());
@@ -352,7 +357,7 @@ fn tell_incident(incident: &Incident) {
             let stage = kind.stage();
             tracing::warn!(slot, policy, version, generation, digest, stage, "{message}");
         }
-        IncidentKind::Quarantined => {
+        IncidentKind::Quarantined | IncidentKind::Waiting => {
             tracing::warn!(slot, policy, version, generation, digest, "{message}");
         }
     }
@@ -379,6 +384,7 @@ impl Reporter {
             | Event::PauseQueue { .. }
             | Event::DrainWorker { .. }
             | Event::Configure(_)
+            | Event::Forecast(_)
             | Event::PolicySwapped(_)
             | Event::PolicyFailed { .. }
             | Event::Tick => None,

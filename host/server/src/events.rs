@@ -186,6 +186,7 @@ impl LoggedEvent {
             }
             LoggedEvent::Notice(notice) => match notice {
                 Notice::WorkerMeasured { .. }
+                | Notice::Forecast(_)
                 | Notice::Feedback { .. }
                 | Notice::StaleReport { .. } => false,
                 // Comes with the record of the worker.

@@ -4,8 +4,8 @@
 use crate::figures::Histogram;
 use crate::stages::Stages;
 use pointsman_protocol::api::{
-    AttemptView, Counts, JobView, Lookup, OutcomeView, QueueView, TaskExtras, TaskView,
-    WorkerExtras, WorkerView,
+    AttemptView, Counts, ForecastView, JobView, Lookup, OutcomeView, PredictedView, QueueView,
+    TaskExtras, TaskView, WorkerExtras, WorkerView,
 };
 use pointsman_scheduler::event::{Feedback, Measurements};
 use pointsman_scheduler::explain::Reason;
@@ -85,6 +85,7 @@ pub struct Worker {
     /// In the worker's own words.
     pub limits: String,
     pub measurements: Option<Measurements>,
+    pub predicted: Option<PredictedView>,
     pub last_heartbeat: Option<Time>,
     pub quarantined_until: Option<Time>,
     /// Tasks with a current attempt there.
@@ -201,6 +202,7 @@ impl ReadModel {
                         record: record.clone(),
                         limits: String::new(),
                         measurements: None,
+                        predicted: None,
                         last_heartbeat: None,
                         quarantined_until: None,
                         holds: BTreeSet::new(),
@@ -298,6 +300,14 @@ impl ReadModel {
             Notice::WorkerMeasured { worker, measurements } => {
                 if let Some(worker) = self.workers.get_mut(worker) {
                     worker.measurements = Some(*measurements);
+                }
+            }
+            Notice::Forecast(forecast) => {
+                self.workers.values_mut().for_each(|worker| worker.predicted = None);
+                for ForecastView { worker, predicted } in ForecastView::of(forecast) {
+                    if let Some(worker) = self.workers.get_mut(&worker) {
+                        worker.predicted = Some(predicted);
+                    }
                 }
             }
             Notice::WorkerState { worker, state } => {
@@ -419,6 +429,7 @@ impl ReadModel {
             free: Some(&free),
             limits: &worker.limits,
             measurements: worker.measurements,
+            predicted: worker.predicted,
             silent_for: worker.last_heartbeat.map(|at| now.since(at)),
             n_running: worker.holds.len() as u64,
             quarantined_until: worker.quarantined_until,

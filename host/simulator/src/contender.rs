@@ -56,6 +56,10 @@ pub enum ContenderError {
     Refused { path: PathBuf, refusal: Refusal },
     #[error("{name:?} names two policies for the slot {slot}; name one for each slot", slot = slot.name())]
     SlotTwice { name: String, slot: Slot },
+    #[error(
+        "{name:?} is a forecasting policy; simulated workers measure nothing that could be foretold"
+    )]
+    NoForecasts { name: String },
     #[error("failed to load the policies {name:?}")]
     Load { name: String, source: FixedError },
 }
@@ -92,6 +96,9 @@ impl Contender {
                 Slot::Scoring => &mut scoring,
                 Slot::Queue => &mut queue,
                 Slot::Rescheduling => &mut rescheduling,
+                Slot::Forecasting => {
+                    return Err(ContenderError::NoForecasts { name: part.trim().to_owned() });
+                }
             };
             if place.replace(source).is_some() {
                 return Err(ContenderError::SlotTwice { name: name.to_owned(), slot });

@@ -309,7 +309,7 @@ impl World<'_> {
                     self.n_policy_failures += 1;
                     self.first_policy_failure.get_or_insert((self.now, incident));
                 }
-                IncidentKind::Quarantined | IncidentKind::Serving => {}
+                IncidentKind::Quarantined | IncidentKind::Waiting | IncidentKind::Serving => {}
             }
         }
     }

@@ -6,6 +6,8 @@ pub struct About {
     pub name: String,
     pub version: String,
     pub properties: Vec<(String, String)>,
+    /// Columns of the row types that are not needed after all.
+    pub left_out: Vec<String>,
 }
 
 /// In which way a queue is emptied, unless the operator says otherwise.
@@ -28,7 +30,12 @@ pub enum GroupBy {
 
 impl About {
     pub fn new(name: &str, version: &str) -> About {
-        About { name: name.to_owned(), version: version.to_owned(), properties: Vec::new() }
+        About {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            properties: Vec::new(),
+            left_out: Vec::new(),
+        }
     }
 
     /// One line for people.
@@ -83,7 +90,14 @@ impl About {
         self.with("interval-ms", &interval_ms.to_string())
     }
 
-    fn with(mut self, key: &str, value: &str) -> About {
+    /// These columns of the row types are not needed with this configuration: the host is not asked for
+    /// them, and they read as missing. A policy that can use forecasts needs none where it is told not to.
+    pub fn without(mut self, columns: &[&str]) -> About {
+        self.left_out.extend(columns.iter().map(|name| (*name).to_owned()));
+        self
+    }
+
+    pub(crate) fn with(mut self, key: &str, value: &str) -> About {
         self.properties.push((key.to_owned(), value.to_owned()));
         self
     }

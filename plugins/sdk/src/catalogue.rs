@@ -107,6 +107,9 @@ pub fn check(kind: Kind, name: &str) -> Result<(), String> {
 /// As [`check`].
 pub fn check_needed_for_forecast(name: &str) -> Result<(), String> {
     match name.split_once('@') {
+        None if name.starts_with("predicted") => {
+            Err(format!("`{name}` is a forecast, and this is what forecasts are made of"))
+        }
         None => check(Kind::Worker, name),
         Some((column, _)) => check_measured(column),
     }

@@ -13,12 +13,15 @@ macro_rules! export_scoring {
 
         #[cfg(target_arch = "wasm32")]
         mod pointsman_component {
-            $crate::export_shared!(scoring, $policy);
+            $crate::export_shared!(scoring, scoring, $policy);
             use exports::pointsman::policy::{explanation, scoring};
 
             impl scoring::Guest for PointsmanComponent {
                 fn score(task: Vec<f64>, workers: Vec<Vec<f64>>) -> Result<Vec<f64>, String> {
-                    <PointsmanPolicy as Kept>::with(|policy| glue::score(policy, &task, &workers))
+                    <PointsmanPolicy as Kept>::with(|it| {
+                        let (task, workers) = (it.task(task), it.workers(workers));
+                        glue::score(&it.policy, &task, &workers)
+                    })
                 }
             }
 
@@ -28,8 +31,9 @@ macro_rules! export_scoring {
                     workers: Vec<Vec<f64>>,
                     row: u32,
                 ) -> Result<Vec<(String, f64)>, String> {
-                    <PointsmanPolicy as Kept>::with(|policy| {
-                        glue::explain(policy, &task, &workers, row)
+                    <PointsmanPolicy as Kept>::with(|it| {
+                        let (task, workers) = (it.task(task), it.workers(workers));
+                        glue::explain(&it.policy, &task, &workers, row)
                     })?
                 }
             }
@@ -46,11 +50,13 @@ macro_rules! export_queue {
 
         #[cfg(target_arch = "wasm32")]
         mod pointsman_component {
-            $crate::export_shared!(queue, $policy);
+            $crate::export_shared!(queue, queue, $policy);
 
             impl exports::pointsman::policy::queue::Guest for PointsmanComponent {
                 fn rank(now_ms: f64, tasks: Vec<Vec<f64>>) -> Result<Vec<f64>, String> {
-                    <PointsmanPolicy as Kept>::with(|policy| glue::rank(policy, now_ms, &tasks))
+                    <PointsmanPolicy as Kept>::with(|it| {
+                        glue::rank(&it.policy, now_ms, &it.tasks(tasks))
+                    })
                 }
             }
         }
@@ -69,7 +75,7 @@ macro_rules! export_rescheduling {
 
         #[cfg(target_arch = "wasm32")]
         mod pointsman_component {
-            $crate::export_shared!(rescheduling, $policy);
+            $crate::export_shared!(rescheduling, rescheduling, $policy);
             use pointsman::policy::types;
 
             impl exports::pointsman::policy::rescheduling::Guest for PointsmanComponent {
@@ -79,8 +85,9 @@ macro_rules! export_rescheduling {
                     on_worker: Vec<u32>,
                     workers: Vec<Vec<f64>>,
                 ) -> Result<Vec<types::Proposal>, String> {
-                    let proposals = <PointsmanPolicy as Kept>::with(|policy| {
-                        glue::review(policy, now_ms, &tasks, &on_worker, &workers)
+                    let proposals = <PointsmanPolicy as Kept>::with(|it| {
+                        let (tasks, workers) = (it.tasks(tasks), it.workers(workers));
+                        glue::review(&it.policy, now_ms, &tasks, &on_worker, &workers)
                     })?;
                     let to_wire = |(row, proposal): (u32, $crate::Proposal)| types::Proposal {
                         row,
@@ -120,11 +127,32 @@ macro_rules! export_forecasting {
 
         #[cfg(target_arch = "wasm32")]
         mod pointsman_component {
-            $crate::export_shared!(forecasting, $policy);
+            $crate::export_shared!(forecasting, forecasting, $policy);
 
             impl exports::pointsman::policy::forecasting::Guest for PointsmanComponent {
                 fn forecast(workers: Vec<Vec<f64>>) -> Result<Vec<Vec<f64>>, String> {
-                    <PointsmanPolicy as Kept>::with(|policy| glue::forecast(policy, &workers))
+                    <PointsmanPolicy as Kept>::with(|it| {
+                        glue::forecast(&it.policy, &it.workers(workers))
+                    })
+                }
+            }
+        }
+    };
+}
+
+/// Exports a [`ModelForecasting`](crate::ModelForecasting) policy as a component. Once per crate.
+#[macro_export]
+macro_rules! export_model_forecasting {
+    ($policy:ty) => {
+        const _: () = $crate::glue::assert_model_forecasting::<$policy>();
+
+        #[cfg(target_arch = "wasm32")]
+        mod pointsman_component {
+            $crate::export_shared!(forecasting, model_forecasting, $policy);
+
+            impl exports::pointsman::policy::forecasting::Guest for PointsmanComponent {
+                fn forecast(workers: Vec<Vec<f64>>) -> Result<Vec<Vec<f64>>, String> {
+                    <PointsmanPolicy as Kept>::with(|it| it.policy.forecast(&workers))
                 }
             }
         }
@@ -154,7 +182,7 @@ macro_rules! export_test {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! export_shared {
-    ($slot:ident, $policy:ty) => {
+    ($slot:ident, $configure:ident, $policy:ty) => {
         use super::*;
         use $crate::glue::{self, Kept};
         use $crate::host;
@@ -192,15 +220,19 @@ macro_rules! export_shared {
             },
             gauge: pointsman::policy::host::gauge,
             intern: pointsman::policy::host::intern,
+            asset: pointsman::policy::host::asset,
         };
 
         // One policy per instance; `configure` makes it.
         std::thread_local! {
-            static POLICY: std::cell::OnceCell<PointsmanPolicy> = const { std::cell::OnceCell::new() };
+            static POLICY: std::cell::OnceCell<glue::Configured<PointsmanPolicy>> =
+                const { std::cell::OnceCell::new() };
         }
 
         impl Kept for PointsmanPolicy {
-            fn with_cell<R>(f: impl FnOnce(&std::cell::OnceCell<Self>) -> R) -> R {
+            fn with_cell<R>(
+                f: impl FnOnce(&std::cell::OnceCell<glue::Configured<Self>>) -> R,
+            ) -> R {
                 POLICY.with(f)
             }
         }
@@ -210,7 +242,7 @@ macro_rules! export_shared {
                 config_json: String,
             ) -> Result<exports::pointsman::policy::lifecycle::Manifest, String> {
                 host::connect(&IMPORTS);
-                let about = glue::$slot::<PointsmanPolicy>(&config_json)?;
+                let about = glue::$configure::<PointsmanPolicy>(&config_json)?;
                 Ok(exports::pointsman::policy::lifecycle::Manifest {
                     name: about.name,
                     version: about.version,

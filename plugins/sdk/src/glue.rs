@@ -2,17 +2,51 @@
 //! but its answer.
 
 use crate::about::About;
-use crate::columns::{Columns, Forecast};
-use crate::policy::{Forecasting, Proposal, Queue, Rescheduling, Scoring};
+use crate::columns::{Columns, Forecast, NoColumns};
+use crate::policy::{Forecasting, ModelForecasting, Proposal, Queue, Rescheduling, Scoring};
 use crate::rows::Rows;
 use serde::de::DeserializeOwned;
 use std::cell::OnceCell;
 
+/// A policy, and which of its columns the host does not send.
+#[derive(Debug)]
+pub struct Configured<P> {
+    pub policy: P,
+    left_out: LeftOut,
+}
+
+impl<P> Configured<P> {
+    /// Task values as the row type has them.
+    pub fn task(&self, mut task: Vec<f64>) -> Vec<f64> {
+        self.left_out.task.iter().for_each(|at| task.insert(*at, f64::NAN));
+        task
+    }
+
+    /// Lists of tasks as the row type has them.
+    pub fn tasks(&self, mut tasks: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+        fill(&mut tasks, &self.left_out.task);
+        tasks
+    }
+
+    /// Lists of workers as the row type has them.
+    pub fn workers(&self, mut workers: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+        fill(&mut workers, &self.left_out.worker);
+        workers
+    }
+}
+
+/// The lists of columns that were left out, in order.
+#[derive(Debug, Default)]
+struct LeftOut {
+    task: Vec<usize>,
+    worker: Vec<usize>,
+}
+
 /// Where a policy's instance is kept.
 pub trait Kept: Sized + 'static {
-    fn with_cell<R>(f: impl FnOnce(&OnceCell<Self>) -> R) -> R;
+    fn with_cell<R>(f: impl FnOnce(&OnceCell<Configured<Self>>) -> R) -> R;
 
-    fn with<R>(f: impl FnOnce(&Self) -> R) -> Result<R, String> {
+    fn with<R>(f: impl FnOnce(&Configured<Self>) -> R) -> Result<R, String> {
         Self::with_cell(|cell| match cell.get() {
             Some(policy) => Ok(f(policy)),
             None => Err("called before configure".to_owned()),
@@ -38,6 +72,9 @@ pub const fn first_list<C: Columns>(column: usize) -> usize {
 /// Fails the build where the trait is missing. `on-worker` tells rows apart, so no column has to.
 pub const fn assert_rescheduling<P: Rescheduling>() {}
 
+/// As [`assert_rescheduling`].
+pub const fn assert_model_forecasting<P: ModelForecasting>() {}
+
 /// The text as an array, for a static.
 pub const fn bytes<const N: usize>(text: &str) -> [u8; N] {
     let from = text.as_bytes();
@@ -52,27 +89,34 @@ pub const fn bytes<const N: usize>(text: &str) -> [u8; N] {
 
 /// Configures a scoring policy; the answer holds the needed columns among the properties.
 pub fn scoring<P: Scoring + Kept>(config_json: &str) -> Result<About, String> {
-    let about = configure(config_json, P::new, P::about)?;
-    Ok(with_needs(about, P::Task::NAMES, P::Worker::NAMES))
+    configure::<_, _, P::Task, P::Worker>(config_json, P::new, P::about)
 }
 
 /// As [`scoring`].
 pub fn queue<P: Queue + Kept>(config_json: &str) -> Result<About, String> {
-    let about = configure(config_json, P::new, P::about)?;
-    Ok(with_needs(about, P::Task::NAMES, &[]))
+    configure::<_, _, P::Task, NoColumns>(config_json, P::new, P::about)
 }
 
 /// As [`scoring`].
 pub fn rescheduling<P: Rescheduling + Kept>(config_json: &str) -> Result<About, String> {
-    let about = configure(config_json, P::new, P::about)?;
-    Ok(with_needs(about, P::Task::NAMES, P::Worker::NAMES))
+    configure::<_, _, P::Task, P::Worker>(config_json, P::new, P::about)
 }
 
 /// As [`scoring`].
 pub fn forecasting<P: Forecasting + Kept>(config_json: &str) -> Result<About, String> {
-    let mut about = configure(config_json, P::new, P::about)?;
-    about.properties.push(("provides".to_owned(), P::Forecast::PROVIDES.join(",")));
-    Ok(with_needs(about, &[], P::Worker::NAMES))
+    let about = configure::<_, _, NoColumns, P::Worker>(config_json, P::new, P::about)?;
+    Ok(about.with("provides", &P::Forecast::PROVIDES.join(",")))
+}
+
+/// As [`scoring`]; the policy itself says which columns it needs.
+pub fn model_forecasting<P: ModelForecasting + Kept>(config_json: &str) -> Result<About, String> {
+    let about = |policy: &P| {
+        policy
+            .about()
+            .with("provides", &policy.provides().join(","))
+            .with("needs-worker", &policy.needs_worker().join(","))
+    };
+    configure::<_, _, NoColumns, NoColumns>(config_json, P::new, about)
 }
 
 /// One score per row of `workers`.
@@ -134,23 +178,46 @@ pub fn forecast<P: Forecasting>(policy: &P, workers: &[Vec<f64>]) -> Vec<Vec<f64
 /// In place of a worker's row: the task is waiting.
 pub const NO_WORKER: u32 = u32::MAX;
 
-/// Parses the configuration, makes the policy, answers what it says about itself.
-fn configure<P: Kept, C: DeserializeOwned>(
+/// Parses the configuration, makes the policy, answers what it says about itself with the columns it
+/// needs.
+fn configure<P: Kept, C: DeserializeOwned, T: Columns, W: Columns>(
     config_json: &str,
     make: impl FnOnce(C) -> Result<P, String>,
     about: impl FnOnce(&P) -> About,
 ) -> Result<About, String> {
     let policy = make(crate::config::parse(config_json)?)?;
-    let about = about(&policy);
-    P::with_cell(|cell| cell.set(policy)).map_err(|_| "configured twice".to_owned())?;
+    let mut about = about(&policy);
+    let known = || T::NAMES.iter().chain(W::NAMES);
+    if let Some(name) = about.left_out.iter().find(|name| !known().any(|it| it == name)) {
+        return Err(format!("about() leaves out {name:?}, which is no column of the row types"));
+    }
+    let task = needs::<T>(&mut about, "needs-task");
+    let worker = needs::<W>(&mut about, "needs-worker");
+    let configured = Configured { policy, left_out: LeftOut { task, worker } };
+    P::with_cell(|cell| cell.set(configured)).map_err(|_| "configured twice".to_owned())?;
     Ok(about)
 }
 
-fn with_needs(mut about: About, task: &[&str], worker: &[&str]) -> About {
-    for (key, names) in [("needs-task", task), ("needs-worker", worker)] {
-        if !names.is_empty() {
-            about.properties.push((key.to_owned(), names.join(",")));
+/// Adds the columns of a row type to the properties, and answers the lists of those left out.
+fn needs<C: Columns>(about: &mut About, key: &str) -> Vec<usize> {
+    let mut names = Vec::new();
+    let mut left_out = Vec::new();
+    for (column, name) in C::NAMES.iter().enumerate() {
+        if about.left_out.iter().any(|it| it == name) {
+            let first = first_list::<C>(column);
+            left_out.extend(first..first + C::WIDTHS[column]);
+        } else {
+            names.push(*name);
         }
     }
-    about
+    if !names.is_empty() {
+        about.properties.push((key.to_owned(), names.join(",")));
+    }
+    left_out
+}
+
+/// Puts lists without a value in the places of those that were not sent.
+fn fill(lists: &mut Vec<Vec<f64>>, left_out: &[usize]) {
+    let n_rows = lists.first().map_or(0, Vec::len);
+    left_out.iter().for_each(|at| lists.insert(*at, vec![f64::NAN; n_rows]));
 }

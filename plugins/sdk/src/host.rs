@@ -3,7 +3,7 @@
 
 mod native;
 
-pub use native::{Recorded, recorded};
+pub use native::{Recorded, recorded, with_assets};
 
 use std::sync::OnceLock;
 
@@ -57,6 +57,16 @@ pub fn intern(table: Table, value: &str) -> f64 {
     CALLS.get().map_or_else(|| native::number(value), |calls| (calls.intern)(name, value))
 }
 
+/// The bytes of a file that the operator put beside the policy: in the drop-in folder, the folder with
+/// the policy's file name without `.wasm` holds them. Only for use in `new`. Natively, in tests, the
+/// files are those of [`testing::with_assets`](crate::testing::with_assets).
+///
+/// # Errors
+/// There is no such file; says which there are.
+pub fn asset(name: &str) -> Result<Vec<u8>, String> {
+    CALLS.get().map_or_else(|| native::asset(name), |calls| (calls.asset)(name))
+}
+
 /// The imports of the component that this code is part of.
 #[doc(hidden)]
 #[derive(Debug)]
@@ -64,6 +74,7 @@ pub struct Calls {
     pub log: fn(Level, &str),
     pub gauge: fn(&str, f64),
     pub intern: fn(&str, &str) -> f64,
+    pub asset: fn(&str) -> Result<Vec<u8>, String>,
 }
 
 static CALLS: OnceLock<&'static Calls> = OnceLock::new();

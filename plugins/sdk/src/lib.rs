@@ -71,7 +71,7 @@ pub use about::{About, Discipline, GroupBy};
 pub use columns::{Columns, Forecast, NoColumns, Value};
 pub use config::NoConfig;
 pub use pointsman_policy_sdk_derive::{Columns, Forecast};
-pub use policy::{Action, Forecasting, Proposal, Queue, Rescheduling, Scoring};
+pub use policy::{Action, Forecasting, ModelForecasting, Proposal, Queue, Rescheduling, Scoring};
 pub use rows::Rows;
 
 /// The version of the contract that this SDK speaks; stamped into every policy.
@@ -80,9 +80,9 @@ pub const CONTRACT: &str = "0.1.0-draft";
 /// All that a policy usually needs.
 pub mod prelude {
     pub use crate::{
-        About, Action, Columns, Discipline, Forecast, Forecasting, GroupBy, NoColumns, NoConfig,
-        Proposal, Queue, Rescheduling, Rows, Scoring, export_forecasting, export_queue,
-        export_rescheduling, export_scoring, host,
+        About, Action, Columns, Discipline, Forecast, Forecasting, GroupBy, ModelForecasting,
+        NoColumns, NoConfig, Proposal, Queue, Rescheduling, Rows, Scoring, export_forecasting,
+        export_model_forecasting, export_queue, export_rescheduling, export_scoring, host,
     };
 }
 

@@ -115,7 +115,7 @@ pub trait Rescheduling: Sized + 'static {
 /// What will be measured of the workers, some time ahead. Exported by
 /// [`export_forecasting!`](crate::export_forecasting).
 ///
-/// Hosts of this version check and measure forecasting policies, and do not serve with them yet.
+/// A policy whose windows depend on its configuration or on a model is a [`ModelForecasting`].
 ///
 /// ```
 /// use pointsman_policy_sdk::prelude::*;
@@ -178,6 +178,34 @@ pub trait Forecasting: Sized + 'static {
     /// answer is dropped. Without enough samples answer the last one; without any, something usual:
     /// the host gives no forecast for a worker that is not measured.
     fn forecast(&self, worker: &Self::Worker) -> Self::Forecast;
+}
+
+/// As [`Forecasting`], for a policy that learns from its configuration, or from a model beside it (see
+/// [`host::asset`](crate::host::asset)), which windows it needs and what it foretells. Exported by
+/// [`export_model_forecasting!`](crate::export_model_forecasting).
+pub trait ModelForecasting: Sized + 'static {
+    /// As [`Scoring::Config`].
+    type Config: DeserializeOwned;
+
+    /// As [`Scoring::new`].
+    ///
+    /// # Errors
+    /// As [`Scoring::new`].
+    fn new(config: Self::Config) -> Result<Self, String>;
+
+    /// As [`Scoring::about`]; says [`horizon_ms`](crate::About::horizon_ms).
+    fn about(&self) -> About;
+
+    /// The needed columns, such as `cpu-used@-29m..0s/1m`: at least one, 256 lists at most.
+    fn needs_worker(&self) -> Vec<String>;
+
+    /// What is foretold, such as `predicted:cpu-used`: at least one column, each once.
+    fn provides(&self) -> Vec<String>;
+
+    /// Of all live workers, in batches: one list for each column of `provides`, with a value for each row.
+    /// `lists` are those of `needs_worker`, a window's samples one list each, the oldest first; missing
+    /// values are NaN. Answers as [`Forecasting::forecast`] has to.
+    fn forecast(&self, lists: &[Vec<f64>]) -> Vec<Vec<f64>>;
 }
 
 /// What to do with one task. The host checks it (does the task fit elsewhere? was it moved just now?)

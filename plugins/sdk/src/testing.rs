@@ -6,6 +6,7 @@
 //! | an order of workers or tasks that can be read | [`Table`], [`ranking`], [`order`] |
 //! | an order that is to stay as it is | [`assert_golden`] |
 //! | lines and gauges | [`recorded`] |
+//! | files beside the policy | [`with_assets`] |
 //! | what a host may send at worst | [`fuzz_scoring`], [`fuzz_queue`], [`fuzz_rescheduling`], [`fuzz_forecasting`] |
 //!
 //! ```
@@ -50,7 +51,7 @@ mod ranking;
 mod search;
 mod table;
 
-pub use crate::host::{Recorded, recorded};
+pub use crate::host::{Recorded, recorded, with_assets};
 pub use fuzz::{fuzz_forecasting, fuzz_queue, fuzz_rescheduling, fuzz_scoring};
 pub use golden::assert_golden;
 pub use manifest::{assert_columns_known, assert_forecast_columns_known};

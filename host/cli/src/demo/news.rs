@@ -112,6 +112,7 @@ impl Known {
             | EventBody::LossesHeld { .. }
             | EventBody::Queue { .. }
             | EventBody::Measured { .. }
+            | EventBody::Forecast { .. }
             | EventBody::Feedback { .. }
             | EventBody::Alert { .. }
             | EventBody::StaleReport { .. } => None,

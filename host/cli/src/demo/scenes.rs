@@ -123,7 +123,10 @@ impl Scenes {
                 {
                     self.acts.weights = Act::Seen;
                 }
-                WireSlot::Queue | WireSlot::Scoring | WireSlot::Rescheduling => {}
+                WireSlot::Queue
+                | WireSlot::Scoring
+                | WireSlot::Rescheduling
+                | WireSlot::Forecasting => {}
             }
         }
         if self.acts.kill == Act::Done {

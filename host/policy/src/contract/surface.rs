@@ -1,7 +1,7 @@
 //! What a component imports and exports, by name.
 
 use super::{ContractError, PACKAGE};
-use crate::world::World;
+use pointsman_scheduler::Slot;
 use wit_component::DecodedWasm;
 use wit_parser::WorldKey;
 
@@ -56,8 +56,8 @@ impl Surface {
         self.interfaces().any(|it| it == interface)
     }
 
-    pub fn world(&self) -> Option<World> {
-        World::ALL.into_iter().find(|world| self.exports(world.name()))
+    pub fn world(&self) -> Option<Slot> {
+        Slot::ALL.into_iter().find(|world| self.exports(world.name()))
     }
 
     pub fn check_imports(&self) -> Result<(), ContractError> {

@@ -185,6 +185,7 @@ impl Library {
                 component: before.component.clone(),
                 digest: key.digest,
                 config: before.config().to_owned(),
+                assets: before.assets().digest(),
                 is_file: matches!(before.origin, Origin::File(_)),
             };
             remembered.keep(kept, active.key);

@@ -4,7 +4,7 @@ use super::Reloader;
 use super::offer::Wish;
 use crate::admission::{Admitted, Candidate, Refusal};
 use crate::folder::Content;
-use crate::generation::{ContentKey, Origin, Source};
+use crate::generation::{Origin, Source};
 use crate::host::{activate, native_named};
 use crate::ladder::Change;
 use crate::library::Installed;
@@ -26,8 +26,9 @@ impl Reloader {
         let candidate = Candidate {
             bytes: &content.bytes,
             component: &wish.component,
-            world: slot.into(),
+            slot,
             config: &wish.config,
+            assets: wish.assets.clone(),
             limits: wish.binding.limits,
             wasi_traps: wish.binding.wasi_traps,
         };
@@ -49,6 +50,10 @@ impl Reloader {
         let digest = content.digest;
         let (component, config) = (wish.component.clone(), wish.config.clone());
         self.library.kept.keep(&content);
+        let assets = wish.assets.digest();
+        if let Some(digest) = assets {
+            self.library.kept.keep(&Content { bytes: wish.assets.encoded().into(), digest });
+        }
         let source = Source {
             component: component.clone(),
             digest,
@@ -67,7 +72,8 @@ impl Reloader {
             Origin::Kept => remembered.file(&component).is_some_and(|it| it.digest == digest),
             Origin::Standard | Origin::Uploaded | Origin::Native | Origin::Given => false,
         };
-        let kept = Kept { component: component.clone(), digest, config: config.clone(), is_file };
+        let kept =
+            Kept { component: component.clone(), digest, config: config.clone(), assets, is_file };
         remembered.keep(kept, active);
         let memory = work.memory.clone();
         drop(work);
@@ -81,7 +87,7 @@ impl Reloader {
             return;
         }
         slot_work.refused = None;
-        let key = Some(ContentKey::new(digest, &config));
+        let key = Some(wish.key(digest));
         tracing::info!(slot = slot.name(), %digest, "policy {component} is admitted");
         slot_work.installed = Some(Installed { component, key, origin, bytes: Some(content) });
         self.library.hand_over(slot, activate(admitted, source, number));

@@ -2,10 +2,12 @@
 
 use super::Files;
 use crate::admission::{Refusal, Stage};
+use crate::assets::Assets;
 use crate::folder::{Content, Unread};
-use crate::generation::{Digest, Origin};
+use crate::generation::{ContentKey, Digest, Origin};
 use crate::host::{native_named, unknown_policy};
 use crate::library::{Binding, Library};
+use crate::memory::Kept;
 use pointsman_scheduler::Slot;
 
 /// What a slot is to be served by.
@@ -13,6 +15,8 @@ use pointsman_scheduler::Slot;
 pub(super) struct Wish {
     pub component: String,
     pub config: String,
+    /// The files beside the policy.
+    pub assets: Assets,
     pub binding: Binding,
     /// Handed over by hand, instead of what lies under the name.
     pub upload: Option<Digest>,
@@ -43,6 +47,11 @@ impl Offered {
 }
 
 impl Wish {
+    /// What content of that digest would be, if it served this wish.
+    pub fn key(&self, digest: Digest) -> ContentKey {
+        ContentKey::new(digest, &self.config, self.assets.digest())
+    }
+
     /// The content that was pinned is another. A policy chosen under another name than the bound
     /// one is not pinned.
     pub fn check_pin(&self, digest: Digest) -> Result<(), Refusal> {
@@ -61,6 +70,15 @@ impl Wish {
 }
 
 impl Library {
+    /// What was accepted once, with the files that lay beside it; None: it is not there as a whole.
+    pub(super) fn read_kept(&self, kept: &Kept) -> Option<(Content, Assets)> {
+        let assets = match kept.assets {
+            Some(digest) => Assets::decode(&self.kept.read(digest)?.bytes)?,
+            None => Assets::default(),
+        };
+        Some((self.kept.read(kept.digest)?, assets))
+    }
+
     /// What a slot wishes for: what was handed over; else a file; else what served from it when it
     /// was there; else a standard policy, what was kept, a native one.
     pub(super) fn offer(&self, slot: Slot, wish: &Wish, files: &Files) -> Result<Offer, Refusal> {

@@ -2,6 +2,7 @@
 
 use super::{Files, Reloader};
 use crate::admission::{Candidate, Refusal};
+use crate::assets::Assets;
 use crate::folder::{self, Content, Found, Unread};
 use crate::generation::{ContentKey, Digest};
 use crate::library::Library;
@@ -43,24 +44,34 @@ impl Reloader {
             }
             listed.extend(self.look_at_other(component, found));
         }
-        self.verdicts.retain(|digest, _| listed.iter().any(|it| it.digest == Some(*digest)));
+        self.verdicts.retain(|key, _| listed.iter().any(|it| it.digest == Some(key.digest)));
         self.library.work().files = listed;
     }
 
     /// None: it is not there as a whole yet.
     fn look_at_other(&mut self, component: &str, found: &Found) -> Option<FileVerdict> {
-        let known = found.digest.as_ref().ok().and_then(|digest| self.verdicts.get(digest));
-        let (digest, (verdict, at)) = match (known, &found.digest) {
-            (Some(known), digest) => (digest.as_ref().ok().copied(), known.clone()),
-            (None, Err(Unread::Pending(_))) => return None,
-            (None, Err(Unread::Refused(refusal))) => (None, self.unread(component, refusal)),
-            (None, Ok(_)) => self.try_other(component, &found.path)?,
+        let seen = found.digest.clone().and_then(|it| Ok((it, self.folder.assets(component)?)));
+        let (digest, (verdict, at)) = match seen {
+            Err(Unread::Pending(_)) => return None,
+            Err(Unread::Refused(refusal)) => (None, self.unread(component, &refusal)),
+            Ok((digest, assets)) => {
+                let key = ContentKey::new(digest, CONFIG, assets.digest());
+                match self.verdicts.get(&key) {
+                    Some(known) => (Some(digest), known.clone()),
+                    None => self.try_other(component, &found.path, &assets)?,
+                }
+            }
         };
         let (component, path) = (component.to_owned(), found.path.clone());
         Some(FileVerdict { component, path, digest, verdict, at })
     }
 
-    fn try_other(&mut self, component: &str, path: &Path) -> Option<(Option<Digest>, Dated)> {
+    fn try_other(
+        &mut self,
+        component: &str,
+        path: &Path,
+        assets: &Assets,
+    ) -> Option<(Option<Digest>, Dated)> {
         let content = match folder::read(path) {
             Ok(content) => content,
             Err(Unread::Pending(_)) => return None,
@@ -68,11 +79,11 @@ impl Reloader {
         };
         // Not that of the scan: the file may be being written.
         let digest = content.digest;
-        let verdict = try_content(&self.library, component, &content);
+        let key = ContentKey::new(digest, CONFIG, assets.digest());
+        let verdict = try_content(&self.library, component, &content, assets);
         match &verdict {
             Ok(useful) => tracing::info!(%digest, "{component} could serve {}", useful.slot.name()),
             Err(refusal) => {
-                let key = ContentKey::new(digest, CONFIG);
                 if self.others_refused.note(Some(key), refusal) {
                     let slot = self.library.admission.find_slot(&content.bytes).ok();
                     self.tell_of_other(component, slot, Some(digest), refusal);
@@ -80,7 +91,7 @@ impl Reloader {
             }
         }
         let verdict = (verdict, SystemTime::now());
-        self.verdicts.insert(digest, verdict.clone());
+        self.verdicts.insert(key, verdict.clone());
         Some((Some(digest), verdict))
     }
 }
@@ -119,13 +130,19 @@ impl Reloader {
     }
 }
 
-fn try_content(library: &Library, component: &str, content: &Content) -> Result<Useful, Refusal> {
+fn try_content(
+    library: &Library,
+    component: &str,
+    content: &Content,
+    assets: &Assets,
+) -> Result<Useful, Refusal> {
     let slot = library.admission.find_slot(&content.bytes)?;
     let candidate = Candidate {
         bytes: &content.bytes,
         component,
-        world: slot.into(),
+        slot,
         config: CONFIG,
+        assets: assets.clone(),
         limits: None,
         wasi_traps: false,
     };

@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn no_content_is_complained_of_twice() {
         let mut refusals = Refusals::default();
-        let key = |i: usize| ContentKey::new(Digest::of(&i.to_be_bytes()), "{}");
+        let key = |i: usize| ContentKey::new(Digest::of(&i.to_be_bytes()), "{}", None);
         let refusal = Refusal::new(Stage::Format, "half a file");
         for i in [0, 1, 0, 1] {
             refusals.note(Some(key(i)), &refusal);

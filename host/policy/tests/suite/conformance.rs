@@ -72,6 +72,7 @@ fn host(policy: &Policy, config: &str, limits: Limits) -> PolicyHost {
         Slot::Scoring => policies.scoring = source,
         Slot::Queue => policies.queue = source,
         Slot::Rescheduling => policies.rescheduling = Some(source),
+        Slot::Forecasting => unreachable!("asked for elsewhere"),
     }
     let mut host = PolicyHost::fixed(policies).unwrap();
     host.begin_round();
@@ -159,6 +160,7 @@ fn ask(host: &mut PolicyHost, slot: Slot, rows: &[usize], value: Value) -> Answe
             assert!(proposals.is_sorted_by(|a, b| a.row < b.row), "two for one row");
             Some(Answer::Proposals(proposals))
         }
+        Slot::Forecasting => unreachable!("asked for elsewhere"),
     };
     assert_eq!(host.take_incidents().len(), 0, "it failed");
     answer.unwrap_or_else(|| {
@@ -266,6 +268,7 @@ fn no_node_local_score_and_no_rank_depends_on_the_other_rows() {
             Slot::Queue => false,
             // Who is on which worker is part of the question.
             Slot::Rescheduling => true,
+            Slot::Forecasting => unreachable!("asked for elsewhere"),
         };
         if depends {
             return;

@@ -1,16 +1,21 @@
-//! Forecasting policies: checked and measured like any other, and bound to nothing.
+//! Forecasting policies: checked, measured and served like any other.
 
-use crate::guests::contract;
+use crate::guests::{Guest, contract};
 use pointsman_policy::{
-    Binding, Inspected, Inspector, LibrarySettings, LimitsByKind, NO_HISTORY, PACKAGE, PolicyHost,
-    Refusal, Stage, Subject, VERSION, World,
+    Assets, Binding, ForecastHost, IncidentKind, Inspected, Inspector, LibrarySettings,
+    LimitsByKind, OnFailure, PACKAGE, PolicyHost, PolicyLibrary, PredictedColumns, Refusal,
+    SlotState, SlotStatus, Stage, Subject, VERSION,
 };
 use pointsman_scheduler::Slot;
+use pointsman_scheduler::columns::WorkerColumn;
+use pointsman_scheduler::policies::Policies;
+use std::sync::Arc;
 use std::time::Duration;
 use wit_component::StringEncoding;
 
 /// Answers the newest sample, or 0.25 where there is none.
-struct Forecaster {
+pub struct Forecaster {
+    name: &'static str,
     properties: Vec<(&'static str, &'static str)>,
     /// What it takes for the newest sample, to be faulty: an f64.
     value: &'static str,
@@ -23,6 +28,7 @@ const NEWEST: &str = "(f64.load (local.get $at))";
 
 fn persistence() -> Forecaster {
     Forecaster {
+        name: "still",
         properties: vec![
             ("needs-worker", "cpu-used@-29s..0s/1s"),
             ("provides", "predicted:cpu-used"),
@@ -35,13 +41,17 @@ fn persistence() -> Forecaster {
 }
 
 impl Forecaster {
+    pub fn named(name: &'static str) -> Forecaster {
+        Forecaster { name, ..persistence() }
+    }
+
     fn with(mut self, key: &'static str, value: &'static str) -> Forecaster {
         self.properties.retain(|(it, _)| *it != key);
         self.properties.push((key, value));
         self
     }
 
-    fn build(&self) -> Vec<u8> {
+    pub fn build(&self) -> Vec<u8> {
         let mut bytes = wat::parse_str(self.text()).unwrap();
         let (resolve, package) = contract();
         let world = resolve.select_world(&[package], Some("forecasting-policy")).unwrap();
@@ -62,7 +72,7 @@ impl Forecaster {
         let mut stores = String::new();
         let texts = self.properties.iter().flat_map(|(key, value)| [*key, *value]);
         let texts: Vec<String> =
-            ["still", "1.0.0"].into_iter().chain(texts).map(&mut text).collect();
+            [self.name, "1.0.0"].into_iter().chain(texts).map(&mut text).collect();
         // The manifest stands at 1024, its properties at 1200.
         for (i, text) in texts.iter().enumerate() {
             let target = if i < 2 { 1028 + 8 * i } else { 1200 + 8 * (i - 2) };
@@ -118,22 +128,22 @@ impl Forecaster {
     }
 }
 
-fn subject(bytes: &[u8], world: Option<World>) -> Subject<'_> {
-    Subject { bytes, world, config: "{}", wasi_traps: false }
+fn subject<'a>(bytes: &'a [u8], assets: &'a Assets) -> Subject<'a> {
+    Subject { bytes, slot: None, config: "{}", assets, wasi_traps: false }
 }
 
 fn check(forecaster: &Forecaster) -> Result<Inspected, Refusal> {
     let inspector = Inspector::new(LimitsByKind::default()).unwrap();
-    inspector.check(&subject(&forecaster.build(), None))
+    inspector.check(&subject(&forecaster.build(), &Assets::default()))
 }
 
 #[test]
 fn a_forecaster_is_checked_and_measured_like_any_policy() {
     let bytes = persistence().build();
     let inspector = Inspector::new(LimitsByKind::default()).unwrap();
-    let bench = inspector.bench(&subject(&bytes, None), &[1, 1_000, 10_000]).unwrap();
+    let bench = inspector.bench(&subject(&bytes, &Assets::default()), &[1, 1_000, 10_000]).unwrap();
     let inspected = &bench.inspected;
-    assert_eq!(inspected.world, World::Forecasting);
+    assert_eq!(inspected.slot, Slot::Forecasting);
     assert_eq!(inspected.provides, ["predicted:cpu-used"]);
     assert_eq!(inspected.needs_worker, ["cpu-used@-29s..0s/1s"]);
     assert_eq!(inspected.properties, [("horizon-ms".to_owned(), "60000".to_owned())]);
@@ -144,7 +154,7 @@ fn a_forecaster_is_checked_and_measured_like_any_policy() {
 fn no_call_is_measured_that_the_host_would_not_make() {
     let wide = persistence().with("needs-worker", "cpu-used@-255s..0s/1s");
     let inspector = Inspector::new(LimitsByKind::default()).unwrap();
-    let bench = inspector.bench(&subject(&wide.build(), None), &[10_000]).unwrap();
+    let bench = inspector.bench(&subject(&wide.build(), &Assets::default()), &[10_000]).unwrap();
     let refused = bench.rows[0].cost.clone().unwrap_err();
     assert!(refused.contains("at most 3906 rows of 256 lists"), "{refused}");
 }
@@ -200,27 +210,221 @@ fn a_forecaster_that_says_too_little_or_too_much_of_itself_is_refused() {
     assert!(check(&without_horizon).unwrap_err().reason.contains("set horizon-ms"));
 }
 
+/// A library with a folder, the thread's end that asks for forecasts, and that of the driver.
+struct Site {
+    root: tempfile::TempDir,
+    host: PolicyHost,
+    forecasts: ForecastHost,
+    library: PolicyLibrary,
+}
+
+impl Site {
+    fn new() -> Site {
+        Site::at(tempfile::tempdir().unwrap())
+    }
+
+    fn at(root: tempfile::TempDir) -> Site {
+        std::fs::create_dir_all(root.path().join("policies")).unwrap();
+        let settings = LibrarySettings {
+            directory: Some(root.path().join("policies")),
+            data_dir: Some(root.path().join("data")),
+            ..LibrarySettings::default()
+        };
+        let (host, library) = PolicyHost::start(settings).unwrap();
+        let forecasts = library.take_forecasts().unwrap();
+        Site { root, host, forecasts, library }
+    }
+
+    fn restarted(self) -> Site {
+        Site::at(self.root)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.root.path().join("policies").join(name), bytes).unwrap();
+    }
+
+    fn bind(&mut self, slot: Slot, name: &str) {
+        self.library.bind(slot, Some(Binding::to(name)));
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.library.rescan();
+        assert!(self.library.settle(PATIENCE));
+        self.host.begin_round();
+        self.forecasts.begin_round();
+    }
+
+    fn status(&self, slot: Slot) -> SlotStatus {
+        self.library.status().slots.into_iter().find(|it| it.slot == slot).unwrap()
+    }
+
+    fn serving(&self, slot: Slot) -> String {
+        self.status(slot).serving.name
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
 #[test]
-fn a_forecaster_is_bound_to_no_slot_and_says_why() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("still.wasm"), persistence().build()).unwrap();
-    let settings = LibrarySettings {
-        directory: Some(folder.path().to_owned()),
-        data_dir: None,
-        standard: Vec::new(),
-        limits: LimitsByKind::default(),
-    };
-    let (mut host, library) = PolicyHost::start(settings).unwrap();
-    library.bind(Slot::Scoring, Some(Binding::to("still")));
-    assert!(library.settle(Duration::from_secs(60)));
-    pointsman_scheduler::policies::Policies::begin_round(&mut host);
-    let status = library.status();
-    let slot = status.slots.iter().find(|it| it.slot == Slot::Scoring).unwrap();
-    assert_eq!(slot.serving.component, "weighted-score");
-    assert_eq!(slot.refused.as_ref().unwrap().reason, NO_HISTORY);
-    library.bind(Slot::Scoring, None);
-    library.rescan();
-    assert!(library.settle(Duration::from_secs(60)));
-    let status = library.status();
-    assert_eq!(status.files[0].verdict.as_ref().unwrap_err().reason, NO_HISTORY);
+fn a_forecaster_serves_its_slot_and_is_asked_beside_the_driver() {
+    let mut site = Site::new();
+    assert_eq!(site.serving(Slot::Forecasting), "none");
+    assert!(site.forecasts.serving().is_none());
+    site.write("still.wasm", &persistence().build());
+    site.bind(Slot::Forecasting, "still");
+    assert_eq!(site.serving(Slot::Forecasting), "still");
+    let (_, profile) = site.forecasts.serving().unwrap();
+    let mut lists = vec![vec![0.5, f64::NAN]; profile.n_lists()];
+    lists[29] = vec![0.75, f64::NAN];
+    let answer = site.forecasts.forecast(&profile, &lists, 2).unwrap();
+    assert_eq!(answer, [[0.75, 0.25]]);
+    site.library.bind(Slot::Forecasting, None);
+    site.settle();
+    assert!(site.forecasts.serving().is_none());
+}
+
+fn scoring_by_forecast(name: &str) -> Vec<u8> {
+    let mut guest = Guest::scoring(name);
+    guest.properties[0].1 = "predicted:cpu-used,cpu-load".to_owned();
+    guest.build()
+}
+
+#[test]
+fn no_policy_serves_without_the_forecasts_that_it_needs_and_it_comes_back_with_them() {
+    let column = WorkerColumn::PredictedCpuUsed;
+    let mut site = Site::new();
+    site.write("plain.wasm", &Guest::scoring("plain").build());
+    site.bind(Slot::Scoring, "plain");
+    site.write("foreseeing.wasm", &scoring_by_forecast("foreseeing"));
+    site.bind(Slot::Scoring, "foreseeing");
+    let told = |site: &Site| site.status(Slot::Scoring).warning;
+    let needs = |why: &str| Some(format!("foreseeing 1.0.0 needs predicted:cpu-used, which {why}"));
+    assert_eq!(site.serving(Slot::Scoring), "plain");
+    assert_eq!(told(&site), needs("no forecasting policy provides"));
+    let incidents = site.host.take_incidents();
+    let n_waiting = incidents.iter().filter(|it| it.kind == IncidentKind::Waiting).count();
+    assert_eq!(n_waiting, 1, "{incidents:?}");
+    let fit = PredictedColumns { fit: vec![column], unfit: Vec::new() };
+    let unfit = PredictedColumns { fit: Vec::new(), unfit: vec![(column, "it is bad".into())] };
+    for _ in 0..2 {
+        site.library.set_predicted(fit.clone());
+        site.host.begin_round();
+        assert_eq!(site.serving(Slot::Scoring), "foreseeing");
+        assert_eq!((told(&site), site.status(Slot::Scoring).state), (None, SlotState::Serving));
+        site.library.set_predicted(unfit.clone());
+        site.host.begin_round();
+        assert_eq!(site.serving(Slot::Scoring), "plain");
+        assert_eq!(told(&site), needs("is unfit: it is bad"));
+        assert_eq!(site.status(Slot::Scoring).state, SlotState::Fallback);
+    }
+    // A policy that needs no forecast serves whatever becomes of them.
+    site.bind(Slot::Scoring, "plain");
+    assert_eq!((site.serving(Slot::Scoring), told(&site)), ("plain".to_owned(), None));
+    assert_eq!(site.host.wake_in(), None, "nothing is waited for");
+}
+
+#[test]
+fn a_slot_that_holds_waits_for_forecasts_without_being_asked_again_and_again() {
+    let mut site = Site::new();
+    site.write("foreseeing.wasm", &scoring_by_forecast("foreseeing"));
+    let binding = Binding { on_failure: OnFailure::Hold, ..Binding::to("foreseeing") };
+    site.library.bind(Slot::Scoring, Some(binding));
+    site.settle();
+    assert_eq!(site.status(Slot::Scoring).state, SlotState::Held);
+    assert_eq!(site.host.wake_in(), None);
+    let fit = PredictedColumns { fit: vec![WorkerColumn::PredictedCpuUsed], unfit: Vec::new() };
+    site.library.set_predicted(fit);
+    assert!(site.host.has_swap());
+    site.host.begin_round();
+    assert_eq!(site.serving(Slot::Scoring), "foreseeing");
+}
+
+/// Scores with the first byte of the file `w` beside it, in hundredths.
+fn weighing() -> Vec<u8> {
+    let mut guest = Guest::scoring("weighing");
+    guest.extra = format!(
+        "(import \"{PACKAGE}/host@{VERSION}\" \"asset\" (func $asset (param i32 i32 i32)))\n\
+         (data (i32.const 640) \"w\")\n(global $weight (mut f64) (f64.const 0))"
+    );
+    guest.on_configure = "(call $asset (i32.const 640) (i32.const 1) (i32.const 656)) \
+        (if (i32.load8_u (i32.const 656)) (then unreachable)) \
+        (global.set $weight (f64.div (f64.convert_i32_u (i32.load8_u (i32.load (i32.const 660)))) \
+        (f64.const 100)))"
+        .to_owned();
+    guest.value = "(global.get $weight)".to_owned();
+    guest.build()
+}
+
+fn score(site: &mut Site) -> f64 {
+    let mut scores = Vec::new();
+    let columns = vec![vec![0.5]; site.host.scoring().needs_worker.len()];
+    site.host.score(&[], &columns, 1, &mut scores).unwrap();
+    scores[0]
+}
+
+#[test]
+fn a_changed_file_beside_a_policy_is_a_new_generation_of_it() {
+    let mut site = Site::new();
+    let folder = site.root.path().join("policies/weighing");
+    site.write("weighing.wasm", &weighing());
+    site.bind(Slot::Scoring, "weighing");
+    let refused = site.status(Slot::Scoring).refused.unwrap();
+    assert_eq!(refused.stage, Stage::Start, "there is no file for it: {}", refused.reason);
+    std::fs::create_dir(&folder).unwrap();
+    for weight in [50_u8, 25, 100] {
+        std::fs::write(folder.join("w"), [weight]).unwrap();
+        site.settle();
+        assert_eq!(score(&mut site), f64::from(weight) / 100.0);
+    }
+    let generation = |site: &Site| site.status(Slot::Scoring).serving.stamp.generation;
+    let before = generation(&site);
+    site.settle();
+    assert_eq!(generation(&site), before, "nothing changed");
+    // It falls back to the weights before, not only to the code.
+    site.library.rollback(Slot::Scoring).unwrap();
+    site.settle();
+    assert_eq!(score(&mut site), 0.25);
+    let warning = site.status(Slot::Scoring).warning.unwrap();
+    assert!(warning.contains("was rolled back"), "{warning}");
+    // Another host finds both as they were, though the folder is gone.
+    std::fs::remove_dir_all(&folder).unwrap();
+    let mut site = site.restarted();
+    site.bind(Slot::Scoring, "weighing");
+    assert_eq!(score(&mut site), 0.25);
+    assert_eq!(site.status(Slot::Scoring).refused.unwrap().stage, Stage::Start);
+}
+
+#[test]
+fn no_file_beside_a_policy_is_taken_while_somebody_writes_it_or_when_there_is_too_much() {
+    let mut site = Site::new();
+    let folder = site.root.path().join("policies/weighing");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("w"), [50]).unwrap();
+    site.write("weighing.wasm", &weighing());
+    site.bind(Slot::Scoring, "weighing");
+    let writing = std::fs::OpenOptions::new().write(true).open(folder.join("w")).unwrap();
+    std::io::Write::write_all(&mut &writing, &[75]).unwrap();
+    site.settle();
+    assert_eq!(score(&mut site), 0.5);
+    drop(writing);
+    site.settle();
+    assert_eq!(score(&mut site), 0.75);
+    for i in 0..20 {
+        std::fs::write(folder.join(format!("more-{i}")), "").unwrap();
+    }
+    site.settle();
+    let refused = site.status(Slot::Scoring).refused.unwrap();
+    assert!(refused.reason.contains("more than 16 files"), "{}", refused.reason);
+    assert_eq!(score(&mut site), 0.75);
+}
+
+#[test]
+fn a_policy_is_checked_with_the_files_beside_it() {
+    let inspector = Inspector::new(LimitsByKind::default()).unwrap();
+    let bytes = weighing();
+    let assets = Assets::of([("w".to_owned(), Arc::from(&[7_u8][..]))].into());
+    inspector.check(&subject(&bytes, &assets)).unwrap();
+    let none = Assets::default();
+    assert_eq!(inspector.check(&subject(&bytes, &none)).unwrap_err().stage, Stage::Start);
 }

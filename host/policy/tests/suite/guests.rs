@@ -131,6 +131,7 @@ impl Guest {
                 format!("{} (i32.const 16)", result(0, at, self.proposals.len() as u32))
             }
             (None, Slot::Scoring | Slot::Queue) => self.numbers(),
+            (None, Slot::Forecasting) => unreachable!("see the suite forecasting"),
         };
         let (function, params) = match self.slot {
             Slot::Scoring => (
@@ -145,6 +146,7 @@ impl Guest {
                 "(param $now f64) (param $columns i32) (param $n_columns i32) (param $on i32) \
                  (param $n_on i32) (param $workers i32) (param $n_workers i32)",
             ),
+            Slot::Forecasting => unreachable!("see the suite forecasting"),
         };
         let function = format!("{PACKAGE}/{}", function.replace("{v}", VERSION));
         let explain = self.explain(&mut data);

@@ -3,8 +3,8 @@
 
 use pointsman_fixtures::{Ending, FUNCTIONS, Fault, Function, SIGNAL, config, hostile};
 use pointsman_policy::{
-    Binding, Digest, Incident, IncidentKind, Inspector, LibrarySettings, LimitsByKind, OnFailure,
-    PolicyHost, PolicyLibrary, SlotStatus, Subject, World,
+    Binding, Digest, ForecastHost, Incident, IncidentKind, LibrarySettings, OnFailure, PolicyHost,
+    PolicyLibrary, SlotStatus,
 };
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::policies::{CallError, NO_WORKER, Policies};
@@ -20,6 +20,7 @@ const CALM: f64 = 5.0;
 /// A slot that the hostile policy for it serves, falling back to the host's own.
 struct Setup {
     host: PolicyHost,
+    forecasts: ForecastHost,
     library: PolicyLibrary,
     slot: Slot,
     _root: TempDir,
@@ -36,15 +37,29 @@ impl Setup {
             ..LibrarySettings::default()
         };
         let (host, library) = PolicyHost::start(settings).unwrap();
-        Setup { host, library, slot, _root: root }
+        let forecasts = library.take_forecasts().unwrap();
+        Setup { host, forecasts, library, slot, _root: root }
     }
 
     fn bind(&mut self, config: String) {
         let binding = Binding { config, on_failure: OnFailure::Builtin, ..Binding::to("hostile") };
         self.library.bind(self.slot, Some(binding));
         assert!(self.library.settle(PATIENCE));
-        self.host.begin_round();
-        self.host.take_incidents();
+        self.begin_round();
+        self.take_incidents();
+    }
+
+    fn begin_round(&mut self) {
+        match self.slot {
+            Slot::Forecasting => self.forecasts.begin_round(),
+            Slot::Scoring | Slot::Queue | Slot::Rescheduling => self.host.begin_round(),
+        }
+    }
+
+    fn take_incidents(&mut self) -> Vec<Incident> {
+        let mut incidents = self.host.take_incidents();
+        incidents.extend(self.forecasts.take_incidents());
+        incidents
     }
 
     fn status(&self) -> SlotStatus {
@@ -53,12 +68,13 @@ impl Setup {
 
     /// Who answers a round about a task of this priority.
     fn ask(&mut self, priority: f64) -> PolicyStamp {
-        self.host.begin_round();
+        self.begin_round();
         for _ in 0..4 {
             let (stamp, answer) = match self.slot {
                 Slot::Scoring => self.score(priority),
                 Slot::Queue => self.rank(priority),
                 Slot::Rescheduling => self.review(priority),
+                Slot::Forecasting => self.forecast(priority),
             };
             match answer {
                 Ok(()) => return stamp,
@@ -107,10 +123,27 @@ impl Setup {
     }
 }
 
+impl Setup {
+    fn forecast(&mut self, priority: f64) -> (PolicyStamp, Result<(), CallError>) {
+        let Some((stamp, profile)) = self.forecasts.serving() else {
+            // The host's own policy is that there is none.
+            return (PolicyStamp::default(), Ok(()));
+        };
+        let workers = vec![vec![priority, 0.5]; profile.n_lists()];
+        let answer = self.forecasts.forecast(&profile, &workers, 2);
+        if let Ok(lists) = &answer {
+            assert_eq!(lists.len(), profile.provides.len());
+            let is_plain = |value: &f64| (0.0..=1.0).contains(value) && value.is_sign_positive();
+            assert!(lists.iter().all(|it| it.len() == 2 && it.iter().all(is_plain)), "{lists:?}");
+        }
+        (stamp, answer.map(|_| ()))
+    }
+}
+
 fn failed(incidents: &[Incident]) -> Vec<&'static str> {
     let code = |incident: &Incident| match incident.kind {
         IncidentKind::Failed { kind, .. } => Some(kind.code()),
-        IncidentKind::Quarantined | IncidentKind::Serving => None,
+        IncidentKind::Quarantined | IncidentKind::Waiting | IncidentKind::Serving => None,
     };
     incidents.iter().filter_map(code).collect()
 }
@@ -162,7 +195,7 @@ fn try_fault(setup: &mut Setup, function: &Function, fault: Fault) {
         (Ending::Fails(kind), _) => assert_fails(setup, &what, kind, stamp),
         (Ending::Harmless(_), _) => {
             assert_eq!(setup.ask(f64::from(SIGNAL)), stamp, "{what}");
-            assert_eq!(failed(&setup.host.take_incidents()), [""; 0], "{what}");
+            assert_eq!(failed(&setup.take_incidents()), [""; 0], "{what}");
         }
         (Ending::Refused(_) | Ending::Impossible(_), _) => {}
     }
@@ -171,7 +204,7 @@ fn try_fault(setup: &mut Setup, function: &Function, fault: Fault) {
 fn assert_fails(setup: &mut Setup, what: &str, kind: &str, stamp: PolicyStamp) {
     let answered_by = setup.ask(f64::from(SIGNAL));
     assert_eq!(answered_by.generation, 0, "{what}: this round is the host's own policy's");
-    let incidents = setup.host.take_incidents();
+    let incidents = setup.take_incidents();
     let kinds = failed(&incidents);
     assert!(kinds.len() == 1 && is_as_expected(kinds[0], kind), "{what}: {kinds:?}");
     let digest = Digest::of(hostile(setup.slot.name()).bytes);
@@ -231,21 +264,5 @@ fn no_flood_fills_the_host() {
 
 #[test]
 fn no_fault_of_a_forecasting_policy_ends_otherwise_than_designed() {
-    let inspector = Inspector::new(LimitsByKind::default()).unwrap();
-    let bytes = hostile("forecasting").bytes;
-    for function in FUNCTIONS.iter().filter(|it| it.slots.contains(&"forecasting")) {
-        for fault in Fault::ALL {
-            let what = format!("{} in {}", fault.name(), function.name);
-            let config = &config(function.name, *fault);
-            let world = Some(World::Forecasting);
-            let checked = inspector.check(&Subject { bytes, world, config, wasi_traps: false });
-            match ((function.ending)(*fault), checked) {
-                (Ending::Harmless(_), Ok(_)) | (Ending::Impossible(_), _) => {}
-                (Ending::Refused(words), Err(refusal)) => {
-                    assert!(refusal.reason.contains(words), "{what}: {refusal}");
-                }
-                (ending, checked) => panic!("{what}: {checked:?}, not {ending:?}"),
-            }
-        }
-    }
+    try_all(Slot::Forecasting);
 }

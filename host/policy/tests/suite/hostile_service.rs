@@ -1,11 +1,12 @@
 //! Hostile policies in service for a while: what they must not do to the driver, to later calls and to
 //! the host's memory.
 
+use crate::forecasting::Forecaster;
 use crate::guests::Guest;
 use pointsman_fixtures::{Fault, SIGNAL, config, hostile};
 use pointsman_policy::{
-    Binding, FixedPolicies, Incident, IncidentKind, LibrarySettings, Limits, OnFailure, PolicyHost,
-    PolicyLibrary, Source,
+    Binding, FixedPolicies, ForecastHost, Incident, IncidentKind, LibrarySettings, Limits,
+    OnFailure, PolicyHost, PolicyLibrary, Source,
 };
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::policies::{CallError, Policies};
@@ -170,6 +171,7 @@ fn a_slow_configure_never_runs_on_the_thread_that_plans() {
 /// A slot with a policy that works and then a hostile one, in a folder.
 struct Setup {
     host: PolicyHost,
+    forecasts: ForecastHost,
     library: PolicyLibrary,
     slot: Slot,
     on_failure: OnFailure,
@@ -182,7 +184,8 @@ impl Setup {
         let directory = Some(root.path().to_owned());
         let settings = LibrarySettings { directory, ..LibrarySettings::default() };
         let (host, library) = PolicyHost::start(settings).unwrap();
-        Setup { host, library, slot, on_failure, root }
+        let forecasts = library.take_forecasts().unwrap();
+        Setup { host, forecasts, library, slot, on_failure, root }
     }
 
     fn drop_in(&mut self, bytes: &[u8], config: &str) {
@@ -192,13 +195,18 @@ impl Setup {
         self.library.bind(self.slot, Some(binding));
         self.library.rescan();
         assert!(self.library.settle(PATIENCE));
+        self.begin_round();
+    }
+
+    fn begin_round(&mut self) {
         self.host.begin_round();
+        self.forecasts.begin_round();
     }
 
     /// Who answers about a task of this priority; None: nobody, the slot is held.
     fn ask(&mut self, priority: f64) -> Option<String> {
         let held = |error| assert_eq!(error, CallError::Held);
-        self.host.begin_round();
+        self.begin_round();
         for _ in 0..4 {
             let (name, answer) = match self.slot {
                 Slot::Scoring => {
@@ -223,6 +231,14 @@ impl Setup {
                     let answer = self.host.review(0.0, &tasks, &[0], &workers);
                     (profile.name.clone(), answer.map(|_| ()))
                 }
+                Slot::Forecasting => {
+                    let Some((_, profile)) = self.forecasts.serving() else {
+                        return Some("none".to_owned());
+                    };
+                    let workers = vec![vec![priority]; profile.n_lists()];
+                    let answer = self.forecasts.forecast(&profile, &workers, 1);
+                    (profile.name.clone(), answer.map(|_| ()))
+                }
             };
             match answer {
                 Ok(()) => return Some(name),
@@ -242,22 +258,24 @@ fn no_slot_falls_elsewhere_than_its_setting_says() {
     let native = |slot| match slot {
         Slot::Scoring => "weighted-score",
         Slot::Queue => "fifo",
-        Slot::Rescheduling => "none",
+        Slot::Rescheduling | Slot::Forecasting => "none",
     };
     let good = |slot| match slot {
-        Slot::Scoring => Guest::scoring("good"),
-        Slot::Queue => Guest::queue("good"),
-        Slot::Rescheduling => Guest::rescheduling("good"),
+        Slot::Scoring => Guest::scoring("good").build(),
+        Slot::Queue => Guest::queue("good").build(),
+        Slot::Rescheduling => Guest::rescheduling("good").build(),
+        Slot::Forecasting => Forecaster::named("good").build(),
     };
     let function = |slot| match slot {
         Slot::Scoring => "scoring.score",
         Slot::Queue => "queue.rank",
         Slot::Rescheduling => "rescheduling.review",
+        Slot::Forecasting => "forecasting.forecast",
     };
     for slot in Slot::ALL {
         for on_failure in [OnFailure::LastGood, OnFailure::Builtin, OnFailure::Hold] {
             let mut it = Setup::new(slot, on_failure);
-            it.drop_in(&good(slot).build(), "{}");
+            it.drop_in(&good(slot), "{}");
             assert_eq!(it.ask(CALM).as_deref(), Some("good"));
             it.drop_in(hostile(slot.name()).bytes, &config(function(slot), Fault::Panic));
             let expected = match on_failure {

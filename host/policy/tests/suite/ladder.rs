@@ -54,7 +54,7 @@ fn ask(host: &mut PolicyHost, ms: u64, load: f64) -> Result<(String, f64), CallE
 fn failures(incidents: &[Incident]) -> Vec<FailureKind> {
     let kind = |incident: &Incident| match incident.kind {
         IncidentKind::Failed { kind, .. } => Some(kind),
-        IncidentKind::Quarantined | IncidentKind::Serving => None,
+        IncidentKind::Quarantined | IncidentKind::Waiting | IncidentKind::Serving => None,
     };
     incidents.iter().filter_map(kind).collect()
 }

@@ -108,6 +108,7 @@ words! {
         Scoring "scoring",
         Queue "queue",
         Rescheduling "rescheduling",
+        Forecasting "forecasting",
     }
 }
 

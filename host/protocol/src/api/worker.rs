@@ -6,7 +6,8 @@ use crate::text;
 use crate::timestamp::Timestamp;
 use crate::worker::WireMeasurements;
 use pointsman_scheduler::Time;
-use pointsman_scheduler::event::Measurements;
+use pointsman_scheduler::columns::WorkerColumn;
+use pointsman_scheduler::event::{Forecast, Measurements};
 use pointsman_scheduler::ids::WorkerId;
 use pointsman_scheduler::record::{WorkerRecord, WorkerState};
 use pointsman_scheduler::resources::Free;
@@ -39,6 +40,9 @@ pub struct WorkerView {
     pub limits: String,
     #[serde(default)]
     pub measurements: WireMeasurements,
+    /// What the forecasting policy foretells of it; absent: nothing that can be relied on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<PredictedView>,
     /// Milliseconds since its last sync; absent: none since the host started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_heartbeat_ms_ago: Option<u64>,
@@ -49,6 +53,59 @@ pub struct WorkerView {
     pub quarantined_until: Option<Timestamp>,
 }
 
+/// What will be measured of a worker, some time after the newest measurement; absent: not foretold.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PredictedView {
+    /// How far ahead.
+    pub horizon_ms: f64,
+    /// In [0, 1].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_used: Option<f64>,
+    /// In [0, 1].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_used: Option<f64>,
+    /// In [0, 1].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iops_used: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<f64>,
+}
+
+/// What is foretold of one worker.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ForecastView {
+    #[serde(with = "text")]
+    #[schemars(with = "crate::schema::WorkerIdText")]
+    pub worker: WorkerId,
+    pub predicted: PredictedView,
+}
+
+impl ForecastView {
+    /// Workers of which something is foretold.
+    pub fn of(forecast: &Forecast) -> Vec<ForecastView> {
+        let of_worker = |(worker, values): &(WorkerId, Vec<f64>)| {
+            let value = |wanted| {
+                let found = forecast.columns.iter().zip(values).find(|(it, _)| **it == wanted);
+                found.map(|(_, value)| *value).filter(|value| value.is_finite())
+            };
+            let predicted = PredictedView {
+                horizon_ms: forecast.horizon_ms,
+                cpu_used: value(WorkerColumn::PredictedCpuUsed),
+                memory_used: value(WorkerColumn::PredictedMemoryUsed),
+                iops_used: value(WorkerColumn::PredictedIopsUsed),
+                rtt_ms: value(WorkerColumn::PredictedRttMs),
+                connections: value(WorkerColumn::PredictedConnections),
+            };
+            let nothing = PredictedView { horizon_ms: forecast.horizon_ms, ..Default::default() };
+            (predicted != nothing).then_some(ForecastView { worker: *worker, predicted })
+        };
+        forecast.workers.iter().filter_map(of_worker).collect()
+    }
+}
+
 /// What is known of a worker apart from its record.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WorkerExtras<'a> {
@@ -57,6 +114,7 @@ pub struct WorkerExtras<'a> {
     pub free: Option<&'a Free>,
     pub limits: &'a str,
     pub measurements: Option<Measurements>,
+    pub predicted: Option<PredictedView>,
     /// How long ago the last sync came.
     pub silent_for: Option<Duration>,
     pub n_running: u64,
@@ -76,6 +134,7 @@ impl WorkerView {
             labels: worker.labels.clone(),
             limits: extras.limits.to_owned(),
             measurements: extras.measurements.unwrap_or_default().into(),
+            predicted: extras.predicted,
             last_heartbeat_ms_ago: extras.silent_for.map(crate::worker::millis),
             running: extras.n_running,
             quarantined_until: extras.quarantined_until.map(Timestamp),

@@ -17,6 +17,7 @@ pub struct PoliciesSection {
     pub scoring: SlotBinding,
     pub queue: SlotBinding,
     pub rescheduling: SlotBinding,
+    pub forecasting: SlotBinding,
     pub limits: [LimitSettings; 2],
 }
 
@@ -55,6 +56,7 @@ impl PoliciesSection {
             Slot::Scoring => &self.scoring,
             Slot::Queue => &self.queue,
             Slot::Rescheduling => &self.rescheduling,
+            Slot::Forecasting => &self.forecasting,
         }
     }
 }
@@ -66,6 +68,7 @@ pub(super) fn read(section: &mut Section) -> PoliciesSection {
         scoring: section.with("scoring", |it| read_slot(it, "weighted-score")),
         queue: section.with("queue", |it| read_slot(it, "priority-ageing")),
         rescheduling: section.with("rescheduling", |it| read_slot(it, "threshold")),
+        forecasting: section.with("forecasting", |it| read_slot(it, "none")),
         limits: section.with("limits", read_limits),
     }
 }

@@ -18,6 +18,8 @@ pub(super) type Question = Box<dyn FnOnce(&mut Scheduler, &mut PolicyHost, Time)
 
 /// Events waiting at most.
 const MAX_EVENTS: usize = 16_384;
+/// Events waiting at most of the thread that asks for forecasts.
+const MAX_BESIDE: usize = 1024;
 /// Questions waiting at most.
 const MAX_QUESTIONS: usize = 1024;
 /// Events other than reports taken before a planning round.
@@ -37,6 +39,8 @@ pub(super) struct Inbox {
 struct Content {
     reports: VecDeque<Told>,
     events: VecDeque<Told>,
+    /// From the thread that asks for forecasts, with the newest forecast alone.
+    beside: Vec<Event>,
     questions: Vec<Question>,
     /// To be told after the next round.
     rounds: Vec<oneshot::Sender<()>>,
@@ -50,6 +54,8 @@ struct Content {
 #[derive(Default)]
 pub(super) struct Work {
     pub told: Vec<Told>,
+    /// How many of them had to wait for room.
+    n_permits: usize,
     pub questions: Vec<Question>,
     pub rounds: Vec<oneshot::Sender<()>>,
     /// Nothing comes after this.
@@ -89,6 +95,7 @@ impl Inbox {
             | Event::PauseQueue { .. }
             | Event::DrainWorker { .. }
             | Event::Configure(_)
+            | Event::Forecast(_)
             | Event::PolicySwapped(_)
             | Event::PolicyFailed { .. }
             | Event::Tick => content.events.push_back(told),
@@ -99,6 +106,19 @@ impl Inbox {
     pub async fn ask(&self, question: Question, patience: Duration) -> Result<(), NoRoom> {
         wait_for_room(&self.room_for_questions, patience).await?;
         self.put(|content| content.questions.push(question))
+    }
+
+    /// From the thread that asks for forecasts, which waits for nothing. A newer forecast takes the place
+    /// of one that still waits.
+    pub fn tell_beside(&self, events: Vec<Event>) {
+        // Closed: nobody is there to be told.
+        let _ = self.put(|content| {
+            if events.iter().any(|event| matches!(event, Event::Forecast(_))) {
+                content.beside.retain(|event| !matches!(event, Event::Forecast(_)));
+            }
+            let n_room = MAX_BESIDE.saturating_sub(content.beside.len());
+            content.beside.extend(events.into_iter().take(n_room));
+        });
     }
 
     pub fn after_round(&self, sender: oneshot::Sender<()>) -> Result<(), NoRoom> {
@@ -150,7 +170,7 @@ impl Inbox {
             let left = deadline.saturating_duration_since(Instant::now());
             if has_work || (!is_stuck && left.is_zero()) {
                 let work = content.take(is_stuck);
-                self.room_for_events.add_permits(work.told.len());
+                self.room_for_events.add_permits(work.n_permits);
                 self.room_for_questions.add_permits(work.questions.len());
                 return work;
             }
@@ -194,6 +214,7 @@ impl Content {
     fn is_empty(&self) -> bool {
         self.reports.is_empty()
             && self.events.is_empty()
+            && self.beside.is_empty()
             && self.questions.is_empty()
             && self.rounds.is_empty()
             && !self.is_nudged
@@ -208,9 +229,12 @@ impl Content {
         let n_events = self.events.len().min(MAX_TAKEN);
         let mut told: Vec<Told> = self.reports.drain(..).collect();
         told.extend(self.events.drain(..n_events));
+        let n_permits = told.len();
+        told.extend(self.beside.drain(..).map(|event| Told { event, reply: None }));
         self.is_nudged = false;
         Work {
             told,
+            n_permits,
             questions,
             rounds: std::mem::take(&mut self.rounds),
             is_last: self.is_stopping && self.events.is_empty(),

@@ -11,6 +11,7 @@ pub struct Recorded {
 }
 
 thread_local! {
+    static ASSETS: RefCell<Vec<(String, Vec<u8>)>> = const { RefCell::new(Vec::new()) };
     static RECORDED: RefCell<Option<Recorded>> = const { RefCell::new(None) };
 }
 
@@ -31,6 +32,30 @@ pub fn recorded<R>(f: impl FnOnce() -> R) -> (R, Recorded) {
     let answer = f();
     let recorded = RECORDED.replace(before).unwrap_or_default();
     (answer, recorded)
+}
+
+/// Runs `f` with these files beside the policy, for [`host::asset`](crate::host::asset) on this thread.
+///
+/// ```
+/// use pointsman_policy_sdk::{host, testing};
+///
+/// let weights = testing::with_assets(&[("weights", b"1 2")], || host::asset("weights"));
+/// assert_eq!(weights, Ok(b"1 2".to_vec()));
+/// ```
+pub fn with_assets<R>(files: &[(&str, &[u8])], f: impl FnOnce() -> R) -> R {
+    let files = files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+    let before = ASSETS.replace(files);
+    let answer = f();
+    ASSETS.set(before);
+    answer
+}
+
+pub(super) fn asset(name: &str) -> Result<Vec<u8>, String> {
+    ASSETS.with_borrow(|files| {
+        let file = files.iter().find(|(it, _)| it == name);
+        file.map(|(_, bytes)| bytes.clone())
+            .ok_or_else(|| format!("there is no file {name:?} beside the policy"))
+    })
 }
 
 pub(super) fn log(level: Level, message: &str) {

@@ -76,7 +76,7 @@ fn tell(bench: &Bench, output: Output) {
         "{} {} ({}); {compared}",
         inspected.name,
         inspected.version,
-        inspected.world.name()
+        inspected.slot.name()
     ));
     let mut table =
         Table::new(&["ROWS", "PER CALL", "PER ROW", "FUEL", "MEMORY", "NATIVE", "RATIO"]);

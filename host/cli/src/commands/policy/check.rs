@@ -4,7 +4,8 @@ use super::subject::{SubjectArgs, inspector};
 use crate::exit::{Exit, Failure};
 use crate::output::{Colour, Output};
 use crate::shown;
-use pointsman_policy::{Inspected, Limits, Metering, NO_HISTORY, World};
+use pointsman_policy::{Inspected, Limits, Metering};
+use pointsman_scheduler::Slot;
 use serde_json::{Value, json};
 
 const AFTER_HELP: &str = "\
@@ -43,8 +44,7 @@ pub fn to_json(inspected: &Inspected, file: &str) -> Value {
     json!({
         "verdict": "accepted",
         "file": file,
-        "slot": inspected.world.name(),
-        "can_serve": inspected.world.slot().is_some(),
+        "slot": inspected.slot.name(),
         "name": inspected.name,
         "version": inspected.version,
         "digest": inspected.digest.to_string(),
@@ -72,11 +72,7 @@ pub fn to_json(inspected: &Inspected, file: &str) -> Value {
 }
 
 fn tell(inspected: &Inspected, file: &str, output: Output) {
-    let world = inspected.world;
-    let what = match world.slot() {
-        Some(slot) => format!("can serve the slot {}", slot.name()),
-        None => format!("is a {} policy", world.name()),
-    };
+    let what = format!("can serve the slot {}", inspected.slot.name());
     output.parts(&[(Colour::Green, "accepted"), (Colour::Plain, &format!(" {file} {what}"))]);
     // The file wrote most of it.
     let fact = |name: &str, value: &str| output.wrapped(&format!("  {name:<13} "), value);
@@ -92,7 +88,7 @@ fn tell(inspected: &Inspected, file: &str, output: Output) {
     }
     fact("needs worker", &list(&inspected.needs_worker));
     fact("needs task", &list(&inspected.needs_task));
-    if world == World::Scoring {
+    if inspected.slot == Slot::Scoring {
         let yes = "yes: after a change only that worker is scored again";
         let no = "no: every candidate is scored for every task";
         fact("node-local", if inspected.node_local { yes } else { no });
@@ -123,10 +119,6 @@ fn tell(inspected: &Inspected, file: &str, output: Output) {
     }
     if !provenance.made_with.is_empty() {
         fact("made with", &provenance.made_with.join(", "));
-    }
-    if world == World::Forecasting {
-        let why = format!(": {NO_HISTORY}");
-        output.parts(&[(Colour::Yellow, "not yet"), (Colour::Plain, &why)]);
     }
 }
 

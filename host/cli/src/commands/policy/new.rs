@@ -1,11 +1,11 @@
 //! `pointsman policy new`: a project that builds with the tools of its own language, anywhere.
 
 use super::project::{Language, Project};
-use super::subject::parse_world;
+use super::subject::parse_slot;
 use crate::exit::{BadInput, Exit, Failure};
 use crate::output::{Colour, Output};
 use anyhow::Context;
-use pointsman_policy::{NO_HISTORY, World};
+use pointsman_scheduler::Slot;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,8 @@ pub struct Args {
     /// Small letters, digits and '-', beginning with a letter; also the name by which it is put in force
     name: String,
     /// scoring, queue, rescheduling or forecasting
-    #[arg(long, default_value = "scoring", value_parser = parse_world)]
-    slot: World,
+    #[arg(long, default_value = "scoring", value_parser = parse_slot)]
+    slot: Slot,
     #[arg(long, value_enum, default_value_t = Language::Rust)]
     lang: Language,
     /// Where to write it; must be empty or not exist [default: ./NAME]
@@ -66,11 +66,6 @@ fn tell(project: &Project, folder: &str, output: Output) {
         label = "";
     }
     output.line(format!("  check  pointsman policy check {}", project.wasm()));
-    if project.slot.slot().is_none() {
-        let why = format!(": {NO_HISTORY}");
-        output.parts(&[(Colour::Plain, "  "), (Colour::Yellow, "not yet"), (Colour::Plain, &why)]);
-        return;
-    }
     output.line(format!("  serve  cp {} <policies folder>/{}.wasm", project.wasm(), project.name));
     output.line(format!("         pointsman policy use {slot} {}", project.name));
 }

@@ -1,7 +1,7 @@
 //! The files of a policy project: templates with the project's names put in, and the part of Pointsman's
 //! source tree that it builds from. Writes nothing.
 
-use pointsman_policy::{NO_HISTORY, World};
+use pointsman_scheduler::Slot;
 
 include!(concat!(env!("OUT_DIR"), "/project_files.rs"));
 
@@ -44,7 +44,7 @@ impl Language {
 #[derive(Debug)]
 pub struct Project {
     pub name: String,
-    pub slot: World,
+    pub slot: Slot,
     pub language: Language,
     /// Where `plugins/sdk` and `wit` are, seen from the project.
     source: &'static str,
@@ -60,7 +60,7 @@ impl Project {
     pub const MARK: &str = "<-- change this line";
 
     /// That needs nothing beside it.
-    pub fn of_its_own(name: &str, slot: World, language: Language) -> Project {
+    pub fn of_its_own(name: &str, slot: Slot, language: Language) -> Project {
         let name = name.to_owned();
         let columns = COLUMNS.0;
         Project {
@@ -176,13 +176,13 @@ impl Project {
 
     fn names(&self) -> [(&'static str, String); 11] {
         let rows = match self.slot {
-            World::Scoring | World::Forecasting => "Worker",
-            World::Queue => "Task",
-            World::Rescheduling => "Task` and `Worker",
+            Slot::Scoring | Slot::Forecasting => "Worker",
+            Slot::Queue => "Task",
+            Slot::Rescheduling => "Task` and `Worker",
         };
         let spelling = match self.slot {
-            World::Scoring | World::Queue | World::Rescheduling => ", with `_` for `-`",
-            World::Forecasting => "",
+            Slot::Scoring | Slot::Queue | Slot::Rescheduling => ", with `_` for `-`",
+            Slot::Forecasting => "",
         };
         let (needs, columns) = match self.language {
             Language::Rust => ("", ""),
@@ -208,12 +208,12 @@ impl Project {
     /// What component.py tells the host of the needed columns, and where policy.py names them.
     fn needs_in_python(&self) -> (&'static str, &'static str) {
         match self.slot {
-            World::Scoring | World::Rescheduling => (
+            Slot::Scoring | Slot::Rescheduling => (
                 r#"[("needs-task", policy.Task._fields), ("needs-worker", policy.Worker._fields)]"#,
                 "Task` and `Worker",
             ),
-            World::Queue => (r#"[("needs-task", policy.Task._fields)]"#, "Task"),
-            World::Forecasting => {
+            Slot::Queue => (r#"[("needs-task", policy.Task._fields)]"#, "Task"),
+            Slot::Forecasting => {
                 (r#"[("needs-worker", policy.NEEDS), ("provides", policy.PROVIDES)]"#, "NEEDS")
             }
         }
@@ -221,12 +221,12 @@ impl Project {
 
     fn needs_in_javascript(&self) -> (&'static str, &'static str) {
         match self.slot {
-            World::Scoring | World::Rescheduling => (
+            Slot::Scoring | Slot::Rescheduling => (
                 r#"[["needs-task", policy.TASK], ["needs-worker", policy.WORKER]]"#,
                 "TASK` and `WORKER",
             ),
-            World::Queue => (r#"[["needs-task", policy.TASK]]"#, "TASK"),
-            World::Forecasting => {
+            Slot::Queue => (r#"[["needs-task", policy.TASK]]"#, "TASK"),
+            Slot::Forecasting => {
                 (r#"[["needs-worker", policy.NEEDS], ["provides", policy.PROVIDES]]"#, "NEEDS")
             }
         }
@@ -234,9 +234,6 @@ impl Project {
 
     /// What the README says of putting it in force.
     fn how_to_serve(&self) -> String {
-        if self.slot.slot().is_none() {
-            return format!("It serves nowhere yet: {NO_HISTORY}.");
-        }
         let wasm = self.wasm();
         format!(
             "To put it in force, copy it into the host's policy folder and choose it; nothing \
@@ -261,7 +258,7 @@ mod tests {
 
     #[test]
     fn no_project_is_without_its_one_marked_line_and_no_name_is_left_open() {
-        for slot in World::ALL {
+        for slot in Slot::ALL {
             for language in LANGUAGES {
                 let project = Project::of_its_own("my-policy", slot, language);
                 let files = project.files();
@@ -281,8 +278,7 @@ mod tests {
     fn no_example_differs_from_what_a_new_project_is() {
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
         let blessed = std::env::var_os("POINTSMAN_BLESS").is_some();
-        let languages =
-            LANGUAGES.into_iter().zip([World::Scoring, World::Queue, World::Rescheduling]);
+        let languages = LANGUAGES.into_iter().zip([Slot::Scoring, Slot::Queue, Slot::Rescheduling]);
         for (language, slot) in languages {
             let project = Project {
                 name: format!("{}-example", language.folder()),

@@ -3,7 +3,8 @@
 use crate::exit::{BadInput, Exit, Failure};
 use crate::output::{Colour, Output};
 use anyhow::{Context, anyhow};
-use pointsman_policy::{Digest, Inspector, LimitsByKind, MAX_FILE, Refusal, Subject, World};
+use pointsman_policy::{Assets, Digest, Inspector, LimitsByKind, MAX_FILE, Refusal, Subject};
+use pointsman_scheduler::Slot;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -12,12 +13,16 @@ pub struct SubjectArgs {
     /// A component, or a core module as cargo builds it
     file: PathBuf,
     /// scoring, queue, rescheduling or forecasting [default: the one that it is made for]
-    #[arg(long, value_name = "SLOT", value_parser = parse_world)]
-    slot: Option<World>,
+    #[arg(long, value_name = "SLOT", value_parser = parse_slot)]
+    slot: Option<Slot>,
     /// What `configure` is handed: JSON like {"far_ms":50}, TOML like "far_ms = 50", or a file that
     /// ends in .json or .toml [default: nothing]
     #[arg(long, value_name = "CONFIG")]
     config: Option<String>,
+    /// The folder of the files that the policy reads, such as weights [default: FILE without .wasm, if
+    /// there is such a folder]
+    #[arg(long, value_name = "DIR")]
+    assets: Option<PathBuf>,
     /// Imports that the host does not offer trap when called, as with wasi = "trap" in the slot
     #[arg(long)]
     wasi_trap: bool,
@@ -29,13 +34,14 @@ pub struct Loaded {
     path: PathBuf,
     bytes: Vec<u8>,
     config: String,
-    world: Option<World>,
+    slot: Option<Slot>,
+    assets: Assets,
     wasi_traps: bool,
 }
 
-pub fn parse_world(text: &str) -> Result<World, String> {
-    let names = || World::ALL.map(World::name).join(", ");
-    World::find(text).ok_or_else(|| format!("there is no slot {text:?}; there are {}", names()))
+pub fn parse_slot(text: &str) -> Result<Slot, String> {
+    let names = || Slot::ALL.map(Slot::name).join(", ");
+    Slot::find(text).ok_or_else(|| format!("there is no slot {text:?}; there are {}", names()))
 }
 
 impl SubjectArgs {
@@ -52,14 +58,23 @@ impl SubjectArgs {
             std::fs::read(&path).with_context(cannot).bad_input()?
         };
         let config = self.config.as_deref().map_or_else(|| Ok("{}".to_owned()), config_json)?;
-        Ok(Loaded { path, bytes, config, world: self.slot, wasi_traps: self.wasi_trap })
+        let folder = match &self.assets {
+            Some(folder) if !folder.is_dir() => {
+                let told = anyhow!("--assets: {} is no folder", folder.display());
+                return Err(told).bad_input();
+            }
+            Some(folder) => folder.clone(),
+            None => path.with_extension(""),
+        };
+        let assets = Assets::read(&folder).map_err(anyhow::Error::msg).bad_input()?;
+        Ok(Loaded { path, bytes, config, assets, slot: self.slot, wasi_traps: self.wasi_trap })
     }
 }
 
 impl Loaded {
     pub fn subject(&self) -> Subject<'_> {
-        let Loaded { bytes, config, world, wasi_traps, .. } = self;
-        Subject { bytes, world: *world, config, wasi_traps: *wasi_traps }
+        let Loaded { bytes, config, assets, slot, wasi_traps, .. } = self;
+        Subject { bytes, slot: *slot, config, assets, wasi_traps: *wasi_traps }
     }
 
     pub fn shown(&self) -> String {

@@ -1,7 +1,7 @@
 //! Policies built for 0.0.9, in WebAssembly text.
 
 use crate::contract::PACKAGE;
-use crate::world::World;
+use pointsman_scheduler::Slot;
 use wit_component::StringEncoding;
 use wit_parser::{Resolve, SourceMap};
 
@@ -29,7 +29,7 @@ pub fn scoring() -> Vec<u8> {
     (i32.store offset=20 (i32.const 0) (global.get $n))
     (i32.const 16))"#
     );
-    build(World::Scoring, "frugal", &[("needs-worker", "cpu-load")], &call)
+    build(Slot::Scoring, "frugal", &[("needs-worker", "cpu-load")], &call)
 }
 
 /// Ranks by priority: higher goes first, as 0.0.9 has it.
@@ -43,7 +43,7 @@ pub fn queue() -> Vec<u8> {
     (i32.store offset=24 (i32.const 0) (global.get $n))
     (i32.const 16))"#
     );
-    build(World::Queue, "urgent", &[("needs-task", "priority")], &call)
+    build(Slot::Queue, "urgent", &[("needs-task", "priority")], &call)
 }
 
 /// Cancels the first row.
@@ -58,11 +58,11 @@ pub fn rescheduling() -> Vec<u8> {
     (i32.const 16))"#
     );
     let needs = [("needs-task", "elapsed-ms"), ("needs-worker", "cpu-load")];
-    build(World::Rescheduling, "strict", &needs, &call)
+    build(Slot::Rescheduling, "strict", &needs, &call)
 }
 
 /// A core module with the types of its world.
-fn build(world: World, name: &str, properties: &[(&str, &str)], call: &str) -> Vec<u8> {
+fn build(world: Slot, name: &str, properties: &[(&str, &str)], call: &str) -> Vec<u8> {
     let text = module(name, properties, call);
     let mut bytes = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let mut map = SourceMap::new();
@@ -70,7 +70,7 @@ fn build(world: World, name: &str, properties: &[(&str, &str)], call: &str) -> V
     let mut resolve = Resolve::default();
     let group = map.parse().map_err(|(_, error)| error).unwrap();
     let package = resolve.push_group(group).unwrap();
-    let world = resolve.select_world(&[package], Some(world.wit_name())).unwrap();
+    let world = resolve.select_world(&[package], Some(&crate::contract::wit_name(world))).unwrap();
     let encoding = StringEncoding::UTF8;
     wit_component::embed_component_metadata(&mut bytes, &resolve, world, encoding).unwrap();
     bytes

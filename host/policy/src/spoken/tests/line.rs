@@ -7,7 +7,6 @@ use crate::calls::{Called, Calls};
 use crate::contract::{FILES, PACKAGE, RELEASED, Release, VERSION, is_same_line};
 use crate::guest::Guest;
 use crate::spoken::{Adapter, Versions, parse};
-use crate::world::World;
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::policies::Policies;
 use std::sync::LazyLock;
@@ -69,12 +68,15 @@ impl Adapter for Line7 {
         })?;
         host.func_wrap("intern", |mut it: Context<'_>, (table, value): (String, String)| {
             Ok((it.data_mut().intern(table, value),))
+        })?;
+        host.func_wrap("asset", |mut it: Context<'_>, (name,): (String,)| {
+            Ok((it.data_mut().asset(name),))
         })
     }
 
     fn link(
         &self,
-        _world: World,
+        _world: Slot,
         _pre: &InstancePre<Guest>,
         instance: &Instance,
         store: &mut Store<Guest>,

@@ -5,7 +5,7 @@ use crate::bindings::types::{Action, Manifest, Proposal};
 use crate::calls::{Called, Calls};
 use crate::guest::Guest;
 use crate::spoken::Adapter;
-use crate::world::World;
+use pointsman_scheduler::Slot;
 use queue::QueuePolicy;
 use rescheduling::ReschedulingPolicy;
 use scoring::ScoringPolicy;
@@ -55,16 +55,16 @@ impl Adapter for V0_0_9 {
 
     fn link(
         &self,
-        world: World,
+        slot: Slot,
         _pre: &InstancePre<Guest>,
         instance: &Instance,
         store: &mut Store<Guest>,
     ) -> wasmtime::Result<Box<dyn Calls>> {
-        Ok(match world {
-            World::Scoring => Box::new(ScoringPolicy::new(store, instance)?),
-            World::Queue => Box::new(QueuePolicy::new(store, instance)?),
-            World::Rescheduling => Box::new(ReschedulingPolicy::new(store, instance)?),
-            World::Forecasting => unreachable!("the text has no such world"),
+        Ok(match slot {
+            Slot::Scoring => Box::new(ScoringPolicy::new(store, instance)?),
+            Slot::Queue => Box::new(QueuePolicy::new(store, instance)?),
+            Slot::Rescheduling => Box::new(ReschedulingPolicy::new(store, instance)?),
+            Slot::Forecasting => unreachable!("the text has no such world"),
         })
     }
 }
