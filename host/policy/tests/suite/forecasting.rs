@@ -286,7 +286,7 @@ fn a_forecaster_serves_its_slot_and_is_asked_beside_the_driver() {
 
 fn scoring_by_forecast(name: &str) -> Vec<u8> {
     let mut guest = Guest::scoring(name);
-    guest.properties[0].1 = "predicted:cpu-used,cpu-load".to_owned();
+    guest.properties[0].1 = "cpu-load,predicted:cpu-used".to_owned();
     guest.build()
 }
 

@@ -286,7 +286,9 @@ fn no_slot_falls_elsewhere_than_its_setting_says() {
             let answered = it.ask(f64::from(SIGNAL));
             assert_eq!(answered.as_deref(), expected, "{} {}", slot.name(), on_failure.name());
             let hostile = format!("hostile-{}", slot.name());
-            assert_eq!(it.ask(CALM), Some(hostile), "the next round is its own again");
+            let again = it.ask(CALM);
+            let incidents = it.forecasts.take_incidents();
+            assert_eq!(again, Some(hostile), "the next round is its own again: {incidents:?}");
         }
     }
 }
