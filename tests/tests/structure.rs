@@ -34,6 +34,7 @@ fn no_crate_depends_on_what_it_should_not_know() {
         ("policy", &["scheduler"]),
         ("server", &["bundle", "policy", "protocol", "scheduler", "store"]),
         ("worker", &["protocol"]),
+        ("forecast", &[]),
         ("simulator", &["bundle", "policy", "protocol", "scheduler", "store", "worker"]),
         (
             "cli",
