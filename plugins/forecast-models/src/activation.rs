@@ -6,7 +6,7 @@
 /// in the lowest bits.
 const ROUND_AND_BIAS: f32 = 12_582_912.0 + 127.0;
 /// ln 2 in two parts: products of the first with small whole numbers are exact.
-const LN2_HIGH: f32 = 0.693_359_375;
+const LN2_HIGH: f32 = 355.0 / 512.0;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 /// Beyond this, sigmoid is 0 or 1 to the precision that is promised.
 const LARGEST: f32 = 30.0;
@@ -24,7 +24,7 @@ fn exp(x: f32) -> f32 {
     p = p * r + 8.333_452e-3;
     p = p * r + 4.166_579_6e-2;
     p = p * r + 1.666_666_5e-1;
-    p = p * r + 5.000_000_1e-1;
+    p = p * r + 0.5;
     (p * r * r + r + 1.0) * power
 }
 

@@ -54,8 +54,7 @@ pub struct Smoothing {
 
 impl Smoothing {
     pub fn new(by: HoltWinters) -> Smoothing {
-        // `max` takes the other number instead of NaN.
-        let within = |factor: f64| factor.max(0.0).min(1.0);
+        let within = |factor: f64| if factor.is_nan() { 0.0 } else { factor.clamp(0.0, 1.0) };
         let by = HoltWinters {
             alpha: within(by.alpha),
             beta: within(by.beta),

@@ -5,6 +5,7 @@
 //! the compiler makes vectors of the lanes.
 
 use crate::activation::{sigmoid, tanh};
+use crate::sum::Sum;
 
 /// Workers that go through a layer together: eight accumulators of SIMD128, four of AVX2.
 pub(crate) const LANES: usize = 8;
@@ -24,82 +25,105 @@ pub(crate) struct Layer {
 /// What a layer carries from step to step.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
-    /// [n_inputs + n_hidden]: the inputs of this step, then the hidden values of the step before.
+    /// [n_inputs + n_hidden]: the inputs of the next step, then the hidden values of the step before.
     pub inputs: Vec<Lanes>,
     /// [n_hidden]
     pub cell: Vec<Lanes>,
-    /// [n_hidden]: the hidden values of this step.
+    /// [n_hidden]: the hidden values of the last step.
     pub hidden: Vec<Lanes>,
+    /// [4][n_hidden]: what the gates i, f, g, o are in the course of a step.
+    gates: [Vec<Lanes>; 4],
 }
 
 impl State {
     pub fn new(layer: &Layer) -> State {
+        let zero = vec![[0.0; LANES]; layer.n_hidden];
         State {
             inputs: vec![[0.0; LANES]; layer.n_inputs + layer.n_hidden],
-            cell: vec![[0.0; LANES]; layer.n_hidden],
-            hidden: vec![[0.0; LANES]; layer.n_hidden],
+            cell: zero.clone(),
+            hidden: zero.clone(),
+            gates: [0, 1, 2, 3].map(|_| zero.clone()),
         }
     }
 
+    /// Back to the initial state.
     pub fn reset(&mut self) {
         for lanes in [&mut self.inputs, &mut self.cell, &mut self.hidden] {
             lanes.fill([0.0; LANES]);
         }
     }
+
+    /// As [`State::reset`] for one lane.
+    pub fn reset_lane(&mut self, lane: usize) {
+        for lanes in [&mut self.inputs, &mut self.cell, &mut self.hidden] {
+            lanes.iter_mut().for_each(|it| it[lane] = 0.0);
+        }
+    }
 }
 
 /// One step: takes the first `n_inputs` entries of `state.inputs`, and leaves the new hidden values in
-/// `state.hidden`. Lanes whose `is_on` is 0 (the others: 1) stay in the initial state.
-pub(crate) fn advance(layer: &Layer, state: &mut State, is_on: &Lanes) {
+/// `state.hidden`.
+pub(crate) fn advance(layer: &Layer, state: &mut State) {
     #[cfg(target_arch = "wasm32")]
     {
         #[target_feature(enable = "simd128")]
-        fn with_simd128(layer: &Layer, state: &mut State, is_on: &Lanes) {
-            step(layer, state, is_on);
+        fn with_simd128(layer: &Layer, state: &mut State) {
+            step(layer, state);
         }
-        with_simd128(layer, state, is_on)
+        with_simd128(layer, state)
     }
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2")]
-        fn with_avx2(layer: &Layer, state: &mut State, is_on: &Lanes) {
-            step(layer, state, is_on);
+        fn with_avx2(layer: &Layer, state: &mut State) {
+            step(layer, state);
         }
         if std::arch::is_x86_feature_detected!("avx2") {
             // SAFETY: the instructions are there.
-            unsafe { with_avx2(layer, state, is_on) }
+            unsafe { with_avx2(layer, state) }
         } else {
-            step(layer, state, is_on)
+            step(layer, state)
         }
     }
     #[cfg(not(any(target_arch = "wasm32", target_arch = "x86_64")))]
-    step(layer, state, is_on)
+    step(layer, state)
 }
 
 /// c' = σ(f)·c + σ(i)·tanh(g), h' = σ(o)·tanh(c'), where i, f, g and o are affine in the inputs and in h
 /// (S. Hochreiter and J. Schmidhuber 1997, with the forget gate of F. Gers et al. 2000, as in PyTorch).
 #[inline(always)]
-fn step(layer: &Layer, state: &mut State, is_on: &Lanes) {
-    let n_columns = layer.n_inputs + layer.n_hidden;
-    let inputs = &state.inputs[..n_columns];
-    let units = layer.weights.chunks_exact(n_columns).zip(&layer.bias);
-    for ((weights, bias), (cell, hidden)) in units.zip(state.cell.iter_mut().zip(&mut state.hidden))
-    {
-        let mut gates = bias.map(|bias| [bias; LANES]);
+fn step(layer: &Layer, state: &mut State) {
+    let State { inputs, cell, hidden, gates } = state;
+    add_up(layer, inputs, gates);
+    apply(gates, cell.as_flattened_mut(), hidden.as_flattened_mut());
+    inputs[layer.n_inputs..].copy_from_slice(hidden);
+}
+
+#[inline(always)]
+fn add_up(layer: &Layer, inputs: &[Lanes], gates: &mut [Vec<Lanes>; 4]) {
+    let units = layer.weights.chunks_exact(layer.n_inputs + layer.n_hidden).zip(&layer.bias);
+    for (unit, (weights, bias)) in units.enumerate() {
+        let mut sums = [0, 1, 2, 3].map(|gate: usize| Sum::new(bias[gate]));
         for (weight, input) in weights.iter().zip(inputs) {
-            for (gate, weight) in gates.iter_mut().zip(weight) {
-                for lane in 0..LANES {
-                    gate[lane] += weight * input[lane];
-                }
+            for (sum, weight) in sums.iter_mut().zip(weight) {
+                sum.add(*weight, input);
             }
         }
-        let [i, f, g, o] = gates;
-        for lane in 0..LANES {
-            let kept = sigmoid(f[lane]) * cell[lane];
-            let c = (kept + sigmoid(i[lane]) * tanh(g[lane])) * is_on[lane];
-            cell[lane] = c;
-            hidden[lane] = sigmoid(o[lane]) * tanh(c);
+        for (gate, sum) in gates.iter_mut().zip(sums) {
+            gate[unit] = sum.lanes();
         }
     }
-    state.inputs[layer.n_inputs..].copy_from_slice(&state.hidden);
+}
+
+/// One loop over all units and lanes, without any structure that keeps it from becoming vector code.
+#[inline(always)]
+fn apply(gates: &[Vec<Lanes>; 4], cell: &mut [f32], hidden: &mut [f32]) {
+    let n = cell.len();
+    let [i, f, g, o] = [0, 1, 2, 3].map(|gate: usize| &gates[gate].as_flattened()[..n]);
+    let hidden = &mut hidden[..n];
+    for at in 0..n {
+        let c = sigmoid(f[at]) * cell[at] + sigmoid(i[at]) * tanh(g[at]);
+        cell[at] = c;
+        hidden[at] = sigmoid(o[at]) * tanh(c);
+    }
 }

@@ -9,6 +9,7 @@ pub mod lstm;
 pub mod holt_winters;
 mod activation;
 mod kernel;
+mod sum;
 mod suffix;
 
 pub use holt_winters::HoltWinters;

@@ -101,23 +101,27 @@ impl Lstm {
         }
         states.iter_mut().for_each(State::reset);
         for age in (0..longest - 1).rev() {
-            let mut difference = [0.0; LANES];
-            let mut is_on = [0.0; LANES];
             for (lane, suffix) in suffixes.iter().enumerate() {
-                if n_samples(suffix) > age + 1 {
-                    difference[lane] = self.info.scaled(known(age + 1, lane), known(age, lane));
-                    is_on[lane] = 1.0;
+                let n = n_samples(suffix);
+                if n == age + 2 && n < longest {
+                    // Its history begins here; the longer ones beside it moved its state.
+                    states.iter_mut().for_each(|state| state.reset_lane(lane));
                 }
+                let is_in = n > age + 1;
+                states[0].inputs[0][lane] = if is_in {
+                    self.info.scaled(known(age + 1, lane), known(age, lane))
+                } else {
+                    0.0
+                };
             }
-            states[0].inputs[0] = difference;
-            self.advance_all(states, &is_on);
+            self.advance_all(states);
         }
         self.read_out(&states[states.len() - 1])
     }
 
-    fn advance_all(&self, states: &mut [State], is_on: &Lanes) {
+    fn advance_all(&self, states: &mut [State]) {
         for at in 0..states.len() {
-            advance(&self.layers[at], &mut states[at], is_on);
+            advance(&self.layers[at], &mut states[at]);
             if let Some([below, above]) = states.get_mut(at..at + 2) {
                 above.inputs[..below.hidden.len()].copy_from_slice(&below.hidden);
             }

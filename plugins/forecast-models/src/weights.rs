@@ -174,7 +174,8 @@ fn check(name: &str, tensor: &Tensor, shape: &[usize]) -> Result<(), WeightsErro
             expected: format!("{shape:?}"),
         });
     }
-    match tensor.values.iter().find(|value| !(value.abs() <= WEIGHT_MAX)) {
+    let is_good = |value: &f32| (-WEIGHT_MAX..=WEIGHT_MAX).contains(value);
+    match tensor.values.iter().find(|value| !is_good(value)) {
         Some(&value) => Err(WeightsError::Value { tensor: name.to_owned(), value }),
         None => Ok(()),
     }
