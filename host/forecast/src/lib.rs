@@ -3,3 +3,7 @@
 //! column may be used. It trains nothing, and knows neither hosts nor policies.
 
 pub mod gate;
+pub mod series;
+pub mod forecaster;
+pub mod baselines;
+pub mod backtest;

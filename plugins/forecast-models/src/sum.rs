@@ -21,8 +21,8 @@ impl Sum {
     /// Adds `weight · input`.
     #[inline(always)]
     pub fn add(&mut self, weight: f32, input: &Lanes) {
-        for lane in 0..LANES {
-            self.0[lane] += weight * input[lane];
+        for (sum, input) in self.0.iter_mut().zip(input) {
+            *sum += weight * input;
         }
     }
 
