@@ -16,6 +16,7 @@ pub mod simulate;
 pub mod import;
 pub mod config;
 pub mod store;
+pub mod history;
 pub mod demo;
 pub mod completions;
 

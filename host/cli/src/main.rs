@@ -13,7 +13,6 @@ mod waiting;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use client::Connection;
-use exit::Exit;
 use output::Output;
 use std::process::ExitCode;
 
@@ -53,6 +52,7 @@ enum Command {
     Import(commands::import::Args),
     Config(commands::config::Args),
     Store(commands::store::Args),
+    History(commands::history::Args),
     Demo(commands::demo::Args),
     Completions(commands::completions::Args),
 }
@@ -78,6 +78,7 @@ fn main() -> ExitCode {
         Command::Import(args) => commands::import::import(&args),
         Command::Config(args) => commands::config::config(&args, &connection, output),
         Command::Store(args) => commands::store::store(&args, output),
+        Command::History(args) => commands::history::history(&args, &connection, output),
         Command::Demo(args) => commands::demo::demo(&args, output),
         Command::Completions(args) => commands::completions::completions(&args, Cli::command()),
     };
@@ -89,9 +90,9 @@ fn main() -> ExitCode {
 }
 
 /// Runs a command that talks to a host.
-fn with_runtime(
-    work: impl std::future::Future<Output = Result<Exit, exit::Failure>>,
-) -> Result<Exit, exit::Failure> {
+fn with_runtime<T>(
+    work: impl std::future::Future<Output = Result<T, exit::Failure>>,
+) -> Result<T, exit::Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(anyhow::Error::from)?.block_on(work)
 }

@@ -5,6 +5,7 @@
 mod critical_path;
 mod bottlenecks;
 mod explanation;
+mod history;
 mod job;
 mod policy;
 mod queue;
@@ -24,6 +25,7 @@ pub use critical_path::{CriticalPathView, PathTaskView};
 pub use explanation::{
     ExplanationView, PlacedView, SecondView, StandingView, StandingsView, VerdictView,
 };
+pub use history::{FeedbackRow, MeasurementRow};
 pub use job::{Counts, JobView};
 pub use policy::{
     AvailablePolicy, FailedPolicy, LookedAtPolicy, PoliciesView, PolicyView, ProvenanceView,

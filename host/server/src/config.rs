@@ -6,11 +6,13 @@ mod reader;
 mod section;
 mod server;
 mod scheduling;
+mod history;
 mod policies;
 mod worker;
 mod effective;
 
 pub use file::{Unread, read_settled};
+pub use history::HistorySection;
 pub use policies::{LimitSettings, PoliciesSection, SlotBinding, Wasi};
 pub use reader::ConfigError;
 pub use server::{AuthSection, ServerSection, StoreBackend, TelemetrySection};
@@ -27,6 +29,7 @@ pub struct Config {
     pub server: ServerSection,
     pub auth: AuthSection,
     pub store: StoreBackend,
+    pub history: HistorySection,
     /// `[heartbeat]`, `[retry]`, `[quarantine]`, `[queues]`, `[retention]`, `[rescheduling]`.
     pub settings: Settings,
     pub policies: PoliciesSection,
@@ -79,6 +82,7 @@ impl Config {
             server: root.with("server", server::read_server),
             auth: root.with("auth", server::read_auth),
             store: root.with("store", server::read_store),
+            history: root.with("history", history::read),
             settings: scheduling::read(root),
             policies: root.with("policies", policies::read),
             telemetry: root.with("telemetry", server::read_telemetry),
@@ -103,7 +107,8 @@ impl Config {
             limits: in_force.policies.limits,
             ..self.policies
         };
-        Config { settings: self.settings, policies, ..in_force.clone() }
+        let history = HistorySection { enabled: in_force.history.enabled, ..self.history };
+        Config { settings: self.settings, policies, history, ..in_force.clone() }
     }
 
     /// Keys, or tables of keys, that differ and take effect only at the next start.
@@ -117,12 +122,13 @@ impl Config {
 type Differs = fn(&Config, &Config) -> bool;
 
 /// What is read only when the host starts.
-const AT_START: [(&str, Differs); 10] = [
+const AT_START: [(&str, Differs); 11] = [
     ("server.listen", |a, b| a.server.listen != b.server.listen),
     ("server.data_dir", |a, b| a.server.data_dir != b.server.data_dir),
     ("server.workers", |a, b| a.server.workers != b.server.workers),
     ("auth", |a, b| a.auth != b.auth),
     ("store", |a, b| a.store != b.store),
+    ("history.enabled", |a, b| a.history.enabled != b.history.enabled),
     ("policies.directory", |a, b| a.policies.directory != b.policies.directory),
     ("policies.poll", |a, b| a.policies.poll != b.policies.poll),
     ("policies.limits", |a, b| a.policies.limits != b.policies.limits),

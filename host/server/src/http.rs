@@ -16,6 +16,7 @@ mod jobs;
 mod tasks;
 mod log;
 mod workers;
+mod history;
 mod queues;
 mod policies;
 mod status;
@@ -28,6 +29,7 @@ use crate::config::Config;
 use crate::driver::Handle;
 use crate::events::EventLog;
 use crate::figures::Figures;
+use crate::history::HistoryDesk;
 use crate::logs::Logs;
 use crate::outbox::Outboxes;
 use crate::policy_desk::PolicyDesk;
@@ -59,6 +61,8 @@ pub struct App {
     pub figures: Arc<Figures>,
     /// None: tracing is off.
     pub tracer: Option<Tracer>,
+    /// None: no history is kept.
+    pub history: Option<HistoryDesk>,
     /// Records that could not be read when the host started, or earlier.
     pub set_aside: Arc<[SetAside]>,
     pub clock: Clock,

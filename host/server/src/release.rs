@@ -1,8 +1,9 @@
-//! What happens once a batch is durable: the read model and the event stream take it in, commands go
-//! to the workers' outboxes, requests are answered. Runs on the store's thread, in order; each of
+//! What happens once a batch is durable: the read model, the event stream and the history take it in,
+//! commands go to the workers' outboxes, requests are answered. Runs on the store's thread, in order; each of
 //! the four is locked once for all batches of a commit.
 
 use crate::events::{EventLog, LoggedEvent};
+use crate::history::{Gathered, HistoryDesk};
 use crate::logs::Logs;
 use crate::outbox::{self, Outboxes};
 use crate::policy_desk::PolicyDesk;
@@ -46,6 +47,8 @@ pub struct Releaser {
     pub policies: PolicyDesk,
     /// None: tracing is off.
     pub tracer: Option<Tracer>,
+    /// None: no history is kept.
+    pub history: Option<HistoryDesk>,
 }
 
 impl Releaser {
@@ -53,6 +56,7 @@ impl Releaser {
     pub fn release(&self, batches: Vec<Batch<Release>>) {
         let mut answers = Vec::new();
         let mut swaps = Vec::new();
+        let mut gathered = Gathered::default();
         let newest;
         {
             let mut model = self.model.write();
@@ -72,6 +76,9 @@ impl Releaser {
                     match item {
                         Item::Notice(notice) => {
                             model.apply_notice(&notice);
+                            if self.history.is_some() {
+                                gathered.note(&model, at, &notice);
+                            }
                             if let Notice::WorkerState { worker, state: WorkerState::Lost } = notice
                             {
                                 outboxes.lose(worker);
@@ -89,6 +96,9 @@ impl Releaser {
                     }
                 }
             }
+        }
+        if let Some(desk) = &self.history {
+            gathered.append_to(desk.history());
         }
         if !swaps.is_empty() {
             self.events.show_policies(newest, &self.policies.note_swaps(&swaps));

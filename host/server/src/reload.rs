@@ -133,6 +133,9 @@ impl ConfigReloader {
                 tokio::time::sleep(RETRY).await;
             }
             self.app.model.write().set_queues(&config.settings.queues);
+            if let Some(desk) = &self.app.history {
+                desk.history().set_bounds(config.history.bounds());
+            }
             self.app.policies.bind_all(&config.policies).await;
             self.app.config.store(Arc::new(config));
         }

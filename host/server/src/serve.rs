@@ -6,6 +6,7 @@ use crate::config::{Config, LoadError, StoreBackend};
 use crate::driver::{Driver, Started};
 use crate::events::EventLog;
 use crate::figures::{Figures, TimedStore};
+use crate::history::HistoryDesk;
 use crate::http::guard::{Guard, TokenError};
 use crate::http::{App, MAX_READERS, listen, router, stopping};
 use crate::logs::Logs;
@@ -145,7 +146,9 @@ impl Host {
             logs: Arc::new(logs),
             policies: desk.clone(),
             tracer: tracer.clone(),
+            history: HistoryDesk::open(&config),
         };
+        let history = releaser.history.clone();
         let mut first = Vec::new();
         let settings = config.settings.clone();
         let now = clock.now();
@@ -169,6 +172,7 @@ impl Host {
             store,
             figures,
             tracer,
+            history,
             set_aside,
             clock,
             term,
@@ -240,6 +244,9 @@ impl Host {
         }
         if let Some(tracer) = &self.app.tracer {
             tracer.stop().await;
+        }
+        if let Some(history) = &self.app.history {
+            history.close().await;
         }
     }
 }

@@ -212,7 +212,7 @@ impl Store for SqliteStore {
     }
 }
 
-fn give_back_pages(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn give_back_pages(connection: &Connection) -> rusqlite::Result<()> {
     let mut statement =
         connection.prepare_cached(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
     // One page a step.

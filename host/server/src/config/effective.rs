@@ -31,6 +31,11 @@ impl Config {
                 StoreBackend::Sqlite => "sqlite",
                 StoreBackend::Memory => "memory",
             }},
+            "history": {
+                "enabled": self.history.enabled,
+                "keep": format_duration(self.history.keep),
+                "rows": self.history.rows,
+            },
             "heartbeat": {
                 "interval": format_duration(heartbeat.interval),
                 "suspect_after": format_duration(heartbeat.suspect_after),

@@ -157,6 +157,15 @@ impl<'a> Section<'a> {
         text
     }
 
+    pub fn flag(&mut self, key: &str, default: bool) -> bool {
+        let Some(item) = self.item(key, "true or false") else { return default };
+        let flag = item.as_bool();
+        if flag.is_none() {
+            self.refuse_kind(key, item, "write true or false, without quotes");
+        }
+        flag.unwrap_or(default)
+    }
+
     pub fn whole(&mut self, key: &str, range: RangeInclusive<u64>, default: u64) -> u64 {
         let takes = format!("whole number, {} to {}", range.start(), range.end());
         let Some(item) = self.item(key, &takes) else { return default };

@@ -21,6 +21,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub async fn show(State(app): State<App>, _: NoQuery) -> impl IntoResponse {
     let mut page = Page::default();
     show_host(&app, &mut page);
+    show_history(&app, &mut page);
     show_configuration(&app, &mut page);
     show_counts(&app, &mut page);
     show_queues(&app, &mut page);
@@ -86,6 +87,22 @@ fn show_host(app: &App, page: &mut Page) {
     }
     page.begin("pointsman_event_readers", "gauge", "Who follows the event stream now.");
     page.value("", MAX_READERS - app.readers.available_permits());
+}
+
+/// Nothing if no history is kept.
+fn show_history(app: &App, page: &mut Page) {
+    let Some(desk) = &app.history else { return };
+    let counts = desk.history().counts();
+    page.begin("pointsman_history_rows", "gauge", "Rows of the history that are kept, by kind.");
+    page.value(&label("kind", "measurements"), counts.measurements);
+    page.value(&label("kind", "feedback"), counts.feedback);
+    page.begin(
+        "pointsman_history_dropped_rows_total",
+        "counter",
+        "Rows that the history could not take, by kind.",
+    );
+    page.value(&label("kind", "measurements"), counts.dropped_measurements);
+    page.value(&label("kind", "feedback"), counts.dropped_feedback);
 }
 
 fn show_configuration(app: &App, page: &mut Page) {

@@ -70,11 +70,16 @@ impl Query {
 
     /// How many items: 1 to 1000.
     pub fn limit(&mut self) -> Result<usize, Failure> {
-        let Some(text) = self.take("limit") else { return Ok(LIMIT_DEFAULT) };
+        self.limit_within(LIMIT_DEFAULT, LIMIT_MAX)
+    }
+
+    /// How many items: 1 to `max`.
+    pub fn limit_within(&mut self, default: usize, max: usize) -> Result<usize, Failure> {
+        let Some(text) = self.take("limit") else { return Ok(default) };
         match text.parse() {
-            Ok(limit @ 1..=LIMIT_MAX) if !text.starts_with('+') => Ok(limit),
+            Ok(limit) if (1..=max).contains(&limit) && !text.starts_with('+') => Ok(limit),
             Ok(_) | Err(_) => {
-                let problem = format!("{text:?} is not a number from 1 to {LIMIT_MAX}");
+                let problem = format!("{text:?} is not a number from 1 to {max}");
                 Err(Failure(Problem::bad_parameter("limit", problem)))
             }
         }

@@ -1,5 +1,6 @@
 //! The table of all operations, a file per resource.
 
+mod history;
 mod host;
 mod jobs;
 mod policies;
@@ -10,7 +11,7 @@ mod workers;
 use super::operation::{Operation, Parameter, Shape, shape};
 use super::query::{LIMIT_DEFAULT, LIMIT_MAX};
 use pointsman_protocol::schema::{JobIdText, TaskIdText, WorkerIdText};
-use schemars::{Schema, json_schema};
+use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// All there are, resource by resource.
 pub fn operations() -> Vec<(&'static str, Vec<Operation>)> {
@@ -20,6 +21,7 @@ pub fn operations() -> Vec<(&'static str, Vec<Operation>)> {
         ("workers", workers::operations()),
         ("queues", queues::operations()),
         ("policies", policies::operations()),
+        ("history", history::operations()),
         ("host", host::operations()),
         ("worker protocol", workers::protocol()),
     ]
@@ -49,12 +51,20 @@ fn cursor(shape: Shape) -> Parameter {
     Parameter::query("cursor", "`next_cursor` of the page before; absent: the first page.", shape)
 }
 
+/// Any time with an offset from UTC, as [`pointsman_protocol::timestamp::Timestamp`] reads it.
+fn moment(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string", "format": "date-time", "pattern": "^(197[1-9]|19[89][0-9]|2[0-4][0-9]{2})-",
+        "examples": ["2026-10-25T02:30:00+01:00"],
+    })
+}
+
 /// One of these words.
 fn one_of(words: &[&str]) -> Schema {
     json_schema!({ "type": "string", "enum": words })
 }
 
 /// Bytes as they are.
-fn bytes(_: &mut schemars::SchemaGenerator) -> Schema {
+fn bytes(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "format": "binary" })
 }

@@ -6,6 +6,8 @@ mod damage;
 mod format;
 mod full_disk;
 mod histories;
+mod history;
+mod history_damage;
 mod mended;
 mod salvage;
 mod samples;

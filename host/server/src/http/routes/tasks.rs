@@ -3,13 +3,12 @@
 use super::super::guard::Role;
 use super::super::operation::{Answer, Operation, Parameter, shape};
 use super::super::{log, tasks};
-use super::{bytes, cursor, limit, one_of, task_id};
+use super::{bytes, cursor, limit, moment, one_of, task_id};
 use pointsman_protocol::api::{
     CancelTaskResponse, ExplanationView, Page, RetryResponse, TaskView, WireTaskState,
 };
 use pointsman_protocol::schema::{JobIdText, TaskIdText, WorkerIdText};
 use pointsman_protocol::worker::LOG_CONTENT_TYPE;
-use schemars::{Schema, SchemaGenerator, json_schema};
 
 pub fn operations() -> Vec<Operation> {
     vec![
@@ -62,14 +61,6 @@ fn list() -> Operation {
             one_of(&["last", "all"])
         }))
         .json::<Page<TaskView>>(200, "A page of tasks: rows, without scripts and environments.")
-}
-
-/// Any time with an offset from UTC, as [`pointsman_protocol::timestamp::Timestamp`] reads it.
-fn moment(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "string", "format": "date-time", "pattern": "^(197[1-9]|19[89][0-9]|2[0-4][0-9]{2})-",
-        "examples": ["2026-10-25T02:30:00+01:00"],
-    })
 }
 
 fn read_log() -> Operation {
