@@ -2,7 +2,8 @@
 //! they are, and serving.
 
 use pointsman_policy::{
-    Binding, Inspected, Inspector, LibrarySettings, LimitsByKind, PolicyHost, SlotState, Subject,
+    Assets, Binding, Inspected, Inspector, LibrarySettings, LimitsByKind, PolicyHost, SlotState,
+    Subject,
 };
 use pointsman_scheduler::Slot;
 use pointsman_scheduler::policies::{Action, NO_WORKER, Policies};
@@ -72,7 +73,13 @@ fn serving(slot: Slot, wasm: &Path) -> (PolicyHost, TempDir) {
 fn measured(wasm: &Path) -> Inspected {
     let bytes = fs::read(wasm).unwrap();
     let inspector = Inspector::new(LimitsByKind::default()).unwrap();
-    let subject = Subject { bytes: &bytes, world: None, config: "{}", wasi_traps: false };
+    let subject = Subject {
+        bytes: &bytes,
+        slot: None,
+        config: "{}",
+        assets: &Assets::default(),
+        wasi_traps: false,
+    };
     let bench = inspector.bench(&subject, &[1, 100, 1_000]).unwrap();
     let it = bench.inspected;
     println!(

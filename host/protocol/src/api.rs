@@ -28,8 +28,8 @@ pub use explanation::{
 pub use history::{FeedbackRow, MeasurementRow};
 pub use job::{Counts, JobView};
 pub use policy::{
-    AvailablePolicy, FailedPolicy, LookedAtPolicy, PoliciesView, PolicyView, ProvenanceView,
-    RefusedPolicy, StampView, SwapView,
+    AvailablePolicy, FailedPolicy, ForecastColumnView, ForecastsView, LookedAtPolicy, PoliciesView,
+    PolicyView, ProvenanceView, RefusedPolicy, StampView, SwapView,
 };
 pub use queue::QueueView;
 pub use reason::{EndReasonView, OutcomeView, ReasonView};

@@ -118,6 +118,7 @@ impl Gathered {
             | Notice::LossesHeld { .. }
             | Notice::WorkerQuarantined { .. }
             | Notice::StaleReport { .. }
+            | Notice::Forecast(_)
             | Notice::PolicySwapped(_)
             | Notice::PolicyFailed { .. }
             | Notice::Rescheduling { .. } => {}

@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::driver::Handle;
 use crate::events::EventLog;
 use crate::figures::Figures;
+use crate::forecasts::ForecastDesk;
 use crate::history::HistoryDesk;
 use crate::logs::Logs;
 use crate::outbox::Outboxes;
@@ -63,6 +64,7 @@ pub struct App {
     pub tracer: Option<Tracer>,
     /// None: no history is kept.
     pub history: Option<HistoryDesk>,
+    pub forecasts: ForecastDesk,
     /// Records that could not be read when the host started, or earlier.
     pub set_aside: Arc<[SetAside]>,
     pub clock: Clock,

@@ -12,6 +12,7 @@ pub mod read_model;
 pub mod events;
 pub mod outbox;
 pub mod logs;
+pub mod forecasts;
 pub mod history;
 mod clock;
 pub mod policy_desk;

@@ -6,6 +6,7 @@ pub use terms::Terms;
 
 use crate::clock::Clock;
 use crate::config::{LimitSettings, PoliciesSection, SlotBinding, Wasi};
+use crate::forecasts::ForecastDesk;
 use bytes::Bytes;
 use pointsman_policy::{
     Binding, Digest, GenerationStatus, LibrarySettings, LibraryStatus, Limits, LimitsByKind,
@@ -28,6 +29,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 #[derive(Clone)]
 pub struct PolicyDesk {
     library: PolicyLibrary,
+    forecasts: ForecastDesk,
     clock: Clock,
     /// Oldest first.
     history: Arc<Mutex<VecDeque<SwapView>>>,
@@ -40,8 +42,8 @@ const HISTORY_KEPT: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl PolicyDesk {
-    pub fn new(library: PolicyLibrary, clock: Clock) -> PolicyDesk {
-        PolicyDesk { library, clock, history: Arc::default() }
+    pub fn new(library: PolicyLibrary, forecasts: ForecastDesk, clock: Clock) -> PolicyDesk {
+        PolicyDesk { library, forecasts, clock, history: Arc::default() }
     }
 
     /// Binds all slots as configured; unchanged ones stay as they are.
@@ -233,6 +235,11 @@ impl PolicyDesk {
                 .map(|refused| format!("{} was refused: {}", refused.component, refused.reason))
                 .or_else(|| slot.warning.clone())
                 .or_else(|| slot.last_failure.as_ref().map(|failed| failed.message.clone())),
+            forecasts: (slot.slot == Slot::Forecasting)
+                .then(|| self.forecasts.status())
+                .flatten()
+                .filter(|status| status.policy == serving.stamp)
+                .map(|status| Box::new(status.view())),
             last_failure: slot.last_failure.as_ref().map(|failed| FailedPolicy {
                 name: failed.name.clone(),
                 version: failed.version.clone(),
@@ -416,7 +423,8 @@ mod tests {
             // Nobody asks any more if the test has failed.
             let _ = tell.send(is_freed);
         });
-        let desk = PolicyDesk::new(library, Clock::starting_after(Time::ZERO));
+        let desk =
+            PolicyDesk::new(library, ForecastDesk::default(), Clock::starting_after(Time::ZERO));
         Scene { desk, _host: host, stands, free, told }
     }
 

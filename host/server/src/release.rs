@@ -3,6 +3,7 @@
 //! the four is locked once for all batches of a commit.
 
 use crate::events::{EventLog, LoggedEvent};
+use crate::forecasts::ForecastDesk;
 use crate::history::{Gathered, HistoryDesk};
 use crate::logs::Logs;
 use crate::outbox::{self, Outboxes};
@@ -49,6 +50,7 @@ pub struct Releaser {
     pub tracer: Option<Tracer>,
     /// None: no history is kept.
     pub history: Option<HistoryDesk>,
+    pub forecasts: ForecastDesk,
 }
 
 impl Releaser {
@@ -76,6 +78,7 @@ impl Releaser {
                     match item {
                         Item::Notice(notice) => {
                             model.apply_notice(&notice);
+                            self.forecasts.note(at, &notice);
                             if self.history.is_some() {
                                 gathered.note(&model, at, &notice);
                             }

@@ -6,6 +6,7 @@ use crate::config::{Config, LoadError, StoreBackend};
 use crate::driver::{Driver, Started};
 use crate::events::EventLog;
 use crate::figures::{Figures, TimedStore};
+use crate::forecasts::{Around, ForecastDesk};
 use crate::history::HistoryDesk;
 use crate::http::guard::{Guard, TokenError};
 use crate::http::{App, MAX_READERS, listen, router, stopping};
@@ -127,7 +128,8 @@ impl Host {
         let clock = Clock::starting_after(newest_time(&snapshot));
         let settings = library_settings(&config.policies, Some(&data_dir));
         let (policies, library) = PolicyHost::start(settings)?;
-        let desk = PolicyDesk::new(library.clone(), clock);
+        let forecasts = ForecastDesk::default();
+        let desk = PolicyDesk::new(library.clone(), forecasts.clone(), clock);
         let events = Arc::new(EventLog::new(term));
         tell_refusals(&desk, events.clone(), clock);
         desk.bind_all(&config.policies).await;
@@ -147,6 +149,7 @@ impl Host {
             policies: desk.clone(),
             tracer: tracer.clone(),
             history: HistoryDesk::open(&config),
+            forecasts: forecasts.clone(),
         };
         let history = releaser.history.clone();
         let mut first = Vec::new();
@@ -157,8 +160,20 @@ impl Host {
         let driver = Driver { scheduler, policies, clock, first, figures: figures.clone() };
         let Started { handle, store, .. } =
             driver.spawn(store, term, releaser.clone()).map_err(ServeError::Thread)?;
-        let nudge = handle.clone();
-        library.set_waker(move || nudge.nudge());
+        let around = Around {
+            driver: handle.clone(),
+            library: library.clone(),
+            history: history.clone(),
+            clock,
+        };
+        forecasts.start(around).map_err(ServeError::Thread)?;
+        let (nudge, nudge_beside) = (handle.clone(), forecasts.clone());
+        library.set_waker(move || {
+            nudge.nudge();
+            nudge_beside.nudge();
+        });
+        // What was bound before anybody could be woken.
+        forecasts.nudge();
         let (stop, stopped) = watch::channel(false);
         let app = App {
             driver: handle,
@@ -173,6 +188,7 @@ impl Host {
             figures,
             tracer,
             history,
+            forecasts,
             set_aside,
             clock,
             term,
@@ -238,6 +254,7 @@ impl Host {
                 task.abort();
             }
         }
+        self.app.forecasts.stop();
         self.app.driver.stop();
         if tokio::time::timeout(STOP_PATIENCE, self.app.driver.ended()).await.is_err() {
             tracing::error!("stopped without the store's last commit");

@@ -109,9 +109,50 @@ pub struct PolicyView {
     /// What is wrong, if something is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Of the slot `forecasting`, while a policy serves it: how its forecasts turned out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecasts: Option<Box<ForecastsView>>,
     /// The last failure in this slot, be it of this policy or of one that served before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<FailedPolicy>,
+}
+
+/// How the forecasts of the policy in force turned out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ForecastsView {
+    /// How far ahead of the newest sample it looks.
+    pub horizon_ms: u64,
+    /// How often it is asked.
+    pub interval_ms: u64,
+    /// When it answered last; absent: not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Timestamp>,
+    /// Of how many workers it foretold something then.
+    pub workers: u64,
+    /// How long that took.
+    pub took_us: f64,
+    pub columns: Vec<ForecastColumnView>,
+}
+
+/// The forecasts of one column that were compared with what was measured when their time had come. Errors
+/// are means of absolute errors over the latest of them, in the unit of the column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ForecastColumnView {
+    /// Like `predicted:cpu-used`.
+    pub column: String,
+    /// False: policies that need the column do not serve meanwhile.
+    pub fit: bool,
+    /// How many are compared; fewer than 30 are not judged by.
+    pub compared: u64,
+    pub error: f64,
+    /// That of the newest sample, taken for a forecast.
+    pub persistence_error: f64,
+    /// That of the value of a day before; absent: there are too few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seasonal_error: Option<f64>,
+    /// The error by that of the better of both: unfit above 1.1, fit again below 1; absent: not judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
 }
 
 /// A policy began to serve a slot.

@@ -28,6 +28,7 @@ pub async fn show(State(app): State<App>, _: NoQuery) -> impl IntoResponse {
     show_attempts(&app, &mut page);
     show_capacity(&app, &mut page);
     show_policies(&app, &mut page);
+    show_forecasts(&app, &mut page);
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], page.text)
 }
 
@@ -87,6 +88,26 @@ fn show_host(app: &App, page: &mut Page) {
     }
     page.begin("pointsman_event_readers", "gauge", "Who follows the event stream now.");
     page.value("", MAX_READERS - app.readers.available_permits());
+}
+
+/// Nothing while no forecasting policy serves.
+fn show_forecasts(app: &App, page: &mut Page) {
+    let Some(status) = app.forecasts.status() else { return };
+    let columns = status.view().columns;
+    page.begin("pointsman_forecast_fit", "gauge", "Whether forecasts can be relied on, by column.");
+    for it in &columns {
+        page.value(&label("column", &it.column), u8::from(it.fit));
+    }
+    page.begin(
+        "pointsman_forecast_error_ratio",
+        "gauge",
+        "The error of forecasts by that of the best plain forecast, once there are 30 to compare.",
+    );
+    for it in &columns {
+        if let Some(ratio) = it.ratio {
+            page.value(&label("column", &it.column), ratio);
+        }
+    }
 }
 
 /// Nothing if no history is kept.

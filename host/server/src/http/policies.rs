@@ -5,6 +5,7 @@ use super::answer::{Answered, Failure, ok};
 use super::body::{NoBody, RawBody, bad_body, off_thread, read_object};
 use super::guard::is_wasm;
 use super::query::{NoQuery, Query};
+use crate::driver::NoAnswer;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use pointsman_protocol::api::PoliciesView;
@@ -64,8 +65,14 @@ pub async fn bind(
         app.policies.choose(slot, binding.component).await
     };
     done.map_err(Failure)?;
-    app.driver.after_round().await?;
+    after_round(&app).await?;
     ok(app.policies.view())
+}
+
+/// Waits until swaps that were ready are in force.
+async fn after_round(app: &App) -> Result<(), NoAnswer> {
+    app.forecasts.after_round().await;
+    app.driver.after_round().await
 }
 
 /// Characters of a policy's name at most.
@@ -95,12 +102,12 @@ pub async fn roll_back(
     _: NoBody,
 ) -> Answered<PoliciesView> {
     app.policies.roll_back(slot(&name)?).await.map_err(Failure)?;
-    app.driver.after_round().await?;
+    after_round(&app).await?;
     ok(app.policies.view())
 }
 
 pub async fn reload(State(app): State<App>, _: NoQuery, _: NoBody) -> Answered<PoliciesView> {
     app.policies.rescan().await;
-    app.driver.after_round().await?;
+    after_round(&app).await?;
     ok(app.policies.view())
 }

@@ -4,7 +4,7 @@
 use crate::output::{Colour, Output, Table};
 use crate::shown;
 use pointsman_protocol::api::{
-    AvailablePolicy, PoliciesView, PolicyView, ProvenanceView, RefusedPolicy,
+    AvailablePolicy, ForecastsView, PoliciesView, PolicyView, ProvenanceView, RefusedPolicy,
 };
 use pointsman_protocol::timestamp::Timestamp;
 
@@ -82,8 +82,36 @@ fn tell_slot(policy: &PolicyView, output: Output) {
     if policy.refusals > 0 {
         fact("refusals", &format!("{} since the host was started", policy.refusals));
     }
+    if let Some(forecasts) = policy.forecasts.as_deref() {
+        tell_forecasts(forecasts, &fact);
+    }
     if let Some(message) = &policy.message {
         fact("message", message);
+    }
+}
+
+fn tell_forecasts(forecasts: &ForecastsView, fact: &impl Fn(&str, &str)) {
+    let seconds = |ms: u64| ms as f64 / 1e3;
+    let ForecastsView { horizon_ms, interval_ms, workers, .. } = *forecasts;
+    let (ahead, every) = (seconds(horizon_ms), seconds(interval_ms));
+    fact("foretells", &format!("{ahead} s ahead, every {every} s, for {workers} workers"));
+    for it in &forecasts.columns {
+        let fit = if it.fit { "fit" } else { "unfit" };
+        let told = match (it.ratio, it.seasonal_error) {
+            (None, _) => {
+                format!("{fit}: {} forecasts compared, 30 are needed to judge", it.compared)
+            }
+            (Some(ratio), seasonal) => {
+                let seasonal =
+                    seasonal.map_or_else(String::new, |it| format!(", a day before by {it:.4}"));
+                format!(
+                    "{fit}: {ratio:.2} times the error of the best plain forecast; off by {:.4}, the \
+                     newest value by {:.4}{seasonal}, over {} forecasts",
+                    it.error, it.persistence_error, it.compared
+                )
+            }
+        };
+        fact(&it.column, &told);
     }
 }
 
