@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Name of the crate in `plugins/`, slot.
-const POLICIES: [(&str, &str); 12] = [
+const POLICIES: [(&str, &str); 15] = [
     ("weighted-score", "scoring"),
     ("least-connections", "scoring"),
     ("weighted-round-robin", "scoring"),
@@ -22,7 +22,12 @@ const POLICIES: [(&str, &str); 12] = [
     ("fair-share", "queue"),
     ("threshold", "rescheduling"),
     ("trend", "rescheduling"),
+    ("lstm-rescheduling", "rescheduling"),
+    ("lstm-forecast", "forecasting"),
+    ("holt-winters", "forecasting"),
 ];
+/// What they are made with.
+const SHARED: [(&str, &str); 3] = [("sdk", ""), ("sdk-derive", ""), ("forecast-models", "")];
 const TARGET: &str = "wasm32-unknown-unknown";
 
 fn main() {
@@ -58,7 +63,7 @@ fn watch(root: &Path) {
     for shared in ["wit", "Cargo.lock", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", root.join(shared).display());
     }
-    for (name, _) in POLICIES.into_iter().chain([("sdk", ""), ("sdk-derive", "")]) {
+    for (name, _) in POLICIES.into_iter().chain(SHARED) {
         println!("cargo::rerun-if-changed={}", root.join("plugins").join(name).display());
     }
 }

@@ -6,7 +6,7 @@
 pub struct Policy {
     /// By which the configuration binds it.
     pub name: &'static str,
-    /// The slot it is for: `scoring`, `queue` or `rescheduling`.
+    /// The slot it is for: `scoring`, `queue`, `rescheduling` or `forecasting`.
     pub slot: &'static str,
     /// A WebAssembly component.
     pub bytes: &'static [u8],

@@ -14,6 +14,10 @@ pub struct Worker {
     memory_load: f64,
     rtt_ms: f64,
     iops_load: f64,
+    #[column("predicted:cpu-used")]
+    predicted_cpu: Option<f64>,
+    #[column("predicted:memory-used")]
+    predicted_memory: Option<f64>,
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -25,11 +29,20 @@ pub struct Config {
     pub iops: f64,
     /// A round trip of this length or more counts as fully loaded.
     pub rtt_ref_ms: f64,
+    /// `cpu`, `memory` or both: of these the larger of load and forecast counts.
+    pub predicted: Vec<String>,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { cpu: 0.3, memory: 0.3, rtt: 0.2, iops: 0.2, rtt_ref_ms: 100.0 }
+        Config {
+            cpu: 0.3,
+            memory: 0.3,
+            rtt: 0.2,
+            iops: 0.2,
+            rtt_ref_ms: 100.0,
+            predicted: Vec::new(),
+        }
     }
 }
 
@@ -38,8 +51,12 @@ impl Default for Config {
 pub struct WeightedScore {
     weights: [f64; 4],
     rtt_ref_ms: f64,
+    /// Forecasts that are not gone by.
+    left_out: Vec<&'static str>,
 }
 
+const CPU: &str = "predicted:cpu-used";
+const MEMORY: &str = "predicted:memory-used";
 const TERMS: [&str; 4] = ["cpu", "memory", "rtt", "iops"];
 
 impl WeightedScore {
@@ -47,8 +64,8 @@ impl WeightedScore {
         let free = |load: f64| if load.is_nan() { 1.0 } else { 1.0 - load.clamp(0.0, 1.0) };
         let [cpu, memory, rtt, iops] = self.weights;
         [
-            cpu * free(worker.cpu_load),
-            memory * free(worker.memory_load),
+            cpu * free(worker.cpu_load.max(worker.predicted_cpu.unwrap_or(0.0))),
+            memory * free(worker.memory_load.max(worker.predicted_memory.unwrap_or(0.0))),
             rtt * free(worker.rtt_ms / self.rtt_ref_ms),
             iops * free(worker.iops_load),
         ]
@@ -74,9 +91,16 @@ impl Scoring for WeightedScore {
         if !(config.rtt_ref_ms > 0.0 && config.rtt_ref_ms.is_finite()) {
             return Err(format!("rtt_ref_ms: {} is not a time above 0 ms", config.rtt_ref_ms));
         }
+        if let Some(other) = config.predicted.iter().find(|it| *it != "cpu" && *it != "memory") {
+            return Err(format!("predicted: {other:?} is neither cpu nor memory"));
+        }
+        let is_left_out = |resource: &str| !config.predicted.iter().any(|it| it == resource);
+        let columns = [("cpu", CPU), ("memory", MEMORY)];
+        let left_out = columns.into_iter().filter(|(resource, _)| is_left_out(resource));
         Ok(WeightedScore {
             weights: weights.map(|weight| weight / sum),
             rtt_ref_ms: config.rtt_ref_ms,
+            left_out: left_out.map(|(_, column)| column).collect(),
         })
     }
 
@@ -85,6 +109,7 @@ impl Scoring for WeightedScore {
             .description("weighted sum of free cpu, memory, round-trip time and disk operations")
             .node_local()
             .banded()
+            .without(&self.left_out)
     }
 
     fn score(&self, _: &NoColumns, worker: &Worker) -> f64 {
@@ -114,6 +139,12 @@ mod tests {
         let busy = [("cpu-load", 1.0), ("memory-load", 0.5), ("rtt-ms", 50.0), ("iops-load", 0.25)];
         assert!((score("{}", &busy) - (0.0 + 0.15 + 0.1 + 0.15)).abs() < 1e-12);
         assert_eq!(score("{}", &[]), 1.0);
+        let soon = [("cpu-load", 0.25), ("predicted:cpu-used", 0.75)];
+        let alone = |predicted: &str| {
+            format!(r#"{{"cpu":1,"memory":0,"rtt":0,"iops":0,"predicted":[{predicted}]}}"#)
+        };
+        assert_eq!(score(&alone(r#""cpu""#), &soon), 0.25);
+        assert_eq!(score(&alone(r#""cpu""#), &soon[..1]), 0.75, "nothing is foretold");
         assert_eq!(score(r#"{"cpu":2,"memory":0,"rtt":0,"iops":0}"#, &[("cpu-load", 0.25)]), 0.75);
     }
 
@@ -125,10 +156,11 @@ mod tests {
                 r#"{"cpu":0,"memory":0,"rtt":0,"iops":0}"#,
                 "cpu, memory, rtt, iops: all weights are 0; set at least one",
             ),
+            (r#"{"predicted":["rtt"]}"#, "predicted: \"rtt\" is neither cpu nor memory"),
             (r#"{"rtt_ref_ms":0}"#, "rtt_ref_ms: 0 is not a time above 0 ms"),
             (
                 r#"{"cpus":1}"#,
-                "config: unknown field `cpus`, expected one of `cpu`, `memory`, `rtt`, `iops`, `rtt_ref_ms`",
+                "config: unknown field `cpus`, expected one of `cpu`, `memory`, `rtt`, `iops`, `rtt_ref_ms`, `predicted`",
             ),
             (r#"{"cpu":"much"}"#, r#"cpu: invalid type: string "much", expected f64"#),
         ] {

@@ -31,6 +31,12 @@ pub const WORKER: &[Column] = &[
     Column { name: "memory-fitted", unit: "0..1", range: Range::Fraction, can_be_missing: true, meaning: "where the straight line through the last 12 values of `memory-used` stands now; missing below 8 values" },
     Column { name: "memory-slope", unit: "1/s", range: Range::Any, can_be_missing: true, meaning: "how fast that line rises; negative if it falls" },
     Column { name: "memory-slope-error", unit: "1/s", range: Range::NotNegative, can_be_missing: true, meaning: "standard error of `memory-slope`" },
+    Column { name: "predicted:cpu-used", unit: "0..1", range: Range::Fraction, can_be_missing: true, meaning: "what `cpu-used` will be, `predicted-ms` after the newest measurement, as the forecasting policy says" },
+    Column { name: "predicted:memory-used", unit: "0..1", range: Range::Fraction, can_be_missing: true, meaning: "the same of `memory-used`" },
+    Column { name: "predicted:iops-used", unit: "0..1", range: Range::Fraction, can_be_missing: true, meaning: "the same of `iops-used`" },
+    Column { name: "predicted:rtt-ms", unit: "ms", range: Range::NotNegative, can_be_missing: true, meaning: "the same of `rtt-ms`" },
+    Column { name: "predicted:connections", unit: "count", range: Range::NotNegative, can_be_missing: true, meaning: "the same of `connections`" },
+    Column { name: "predicted-ms", unit: "ms", range: Range::NotNegative, can_be_missing: true, meaning: "how far ahead the forecasting policy looks" },
 ];
 
 /// Columns of what is known about a task.
