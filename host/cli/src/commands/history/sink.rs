@@ -1,9 +1,10 @@
 //! Where rows go: to standard output as they come, or to a file that gets its name when it is complete.
 
 use crate::output::print_bytes;
+use crate::shown::harmless;
 use serde::Serialize;
 use std::fs::Permissions;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -60,6 +61,10 @@ impl Sink {
         };
         match &mut self.file {
             Some((file, _)) => file.write_all(&bytes),
+            None if io::stdout().is_terminal() => {
+                print_bytes(&for_terminal(&bytes));
+                Ok(())
+            }
             None => {
                 print_bytes(&bytes);
                 Ok(())
@@ -90,4 +95,22 @@ fn unfinished(path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".pointsman-history-").permissions(permissions);
     builder.tempfile_in(folder.unwrap_or(Path::new(".")))
+}
+
+/// What others wrote neither moves a cursor nor changes colours; files and pipes get it as it is.
+fn for_terminal(bytes: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<_> = text.split('\n').map(harmless).collect();
+    lines.join("\n").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_shows_rows_as_lines_and_nothing_else() {
+        let shown = for_terminal("at_ms,worker\n5,a\u{1b}[2Jb\n".as_bytes());
+        assert_eq!(String::from_utf8(shown).unwrap(), "at_ms,worker\n5,a\u{FFFD}[2Jb\n");
+    }
 }
