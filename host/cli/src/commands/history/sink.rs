@@ -17,7 +17,7 @@ pub struct Sink {
 }
 
 enum Rows {
-    Csv(csv::Writer<Vec<u8>>),
+    Csv(Box<csv::Writer<Vec<u8>>>),
     Lines(Vec<u8>),
 }
 
@@ -28,7 +28,7 @@ impl Sink {
     /// If no file can be made beside `path`.
     pub fn open(path: Option<&Path>, is_csv: bool) -> io::Result<Sink> {
         let file = path.map(|path| Ok::<_, io::Error>((unfinished(path)?, path.to_owned())));
-        let rows = if is_csv { Rows::Csv(csv_writer(Vec::new())) } else { Rows::Lines(Vec::new()) };
+        let rows = if is_csv { Rows::Csv(Box::new(csv_writer())) } else { Rows::Lines(Vec::new()) };
         Ok(Sink { rows, file: file.transpose()? })
     }
 
@@ -55,7 +55,7 @@ impl Sink {
     pub fn flush(&mut self) -> io::Result<()> {
         let bytes = match &mut self.rows {
             Rows::Lines(lines) => std::mem::take(lines),
-            Rows::Csv(writer) => std::mem::replace(writer, csv_writer(Vec::new()))
+            Rows::Csv(writer) => std::mem::replace(&mut **writer, csv_writer())
                 .into_inner()
                 .map_err(|error| io::Error::other(error.to_string()))?,
         };
@@ -83,8 +83,8 @@ impl Sink {
 }
 
 /// Each row brings its values only: the names stand in a line that is there without rows too.
-fn csv_writer(bytes: Vec<u8>) -> csv::Writer<Vec<u8>> {
-    csv::WriterBuilder::new().has_headers(false).from_writer(bytes)
+fn csv_writer() -> csv::Writer<Vec<u8>> {
+    csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new())
 }
 
 /// In the same folder, so that it can be renamed; it goes away if it is not finished.
