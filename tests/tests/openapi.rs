@@ -149,6 +149,8 @@ async fn read_everything(reader: &mut Reader, job: &str, tasks: &[String]) {
         ("showBottlenecks", "/v1/bottlenecks"),
         ("showPanel", "/"),
         ("listTasks", "/v1/tasks?attempts=all"),
+        ("listMeasurements", "/v1/history/measurements?limit=1"),
+        ("listFeedback", "/v1/history/feedback"),
         ("showConfig", "/v1/config"),
         ("showOpenApi", "/v1/openapi.json"),
         ("showMetrics", "/metrics"),
@@ -164,6 +166,10 @@ async fn refuse_everything(reader: &mut Reader) {
     reader.ask("showJob", "/v1/jobs/j999", None).await;
     reader.ask("showJob", "/v1/jobs/first", None).await;
     reader.ask("listTasks", "/v1/tasks?limit=0", None).await;
+    reader.ask("listMeasurements", "/v1/history/measurements?cursor=t1", None).await;
+    reader.ask("listFeedback", "/v1/history/feedback?task=1", None).await;
+    let span = "from=2026-10-25T01:30:00Z&to=2026-10-25T01:29:00Z";
+    reader.ask("listFeedback", &format!("/v1/history/feedback?{span}"), None).await;
     reader.ask("showTask", "/v1/tasks/t999", None).await;
     reader.ask("explainTask", "/v1/tasks/t999/explain", None).await;
     reader.ask("cancelTask", "/v1/tasks/t999/cancel", order()).await;

@@ -47,10 +47,15 @@ impl Site {
     }
 
     pub fn new() -> Site {
+        Site::with("")
+    }
+
+    /// With more TOML.
+    pub fn with(more: &str) -> Site {
         let mut site = Site::without_host();
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\ndata_dir = {:?}\n\
-             [policies]\ndirectory = {:?}\n[retry]\nbackoff = {{ base = \"10ms\" }}\n",
+             [policies]\ndirectory = {:?}\n[retry]\nbackoff = {{ base = \"10ms\" }}\n{more}",
             site.path("data"),
             site.path("policies")
         );

@@ -91,6 +91,18 @@ test("a task tells what it does, says and why it is where it is", async () => {
   browser.checkQuiet();
 });
 
+test("charts of workers begin before the page was opened", async () => {
+  const answered = browser.context.waitForEvent("response", {
+    predicate: (it) => it.url().includes("/v1/history/measurements?worker=w1&"),
+  });
+  const fresh = await browser.open(`${site.base}/#/workers`);
+  const { items } = await (await answered).json();
+  assert.ok(items.length > 0 && items.every((it) => it.worker_name === "w1"), JSON.stringify(items.slice(0, 3)));
+  await fresh.locator(".chart canvas").first().waitFor();
+  await fresh.close();
+  browser.checkQuiet();
+});
+
 test("workers show what they have, how they score, and can be drained", async () => {
   await go("#/workers");
   await until("three", async () => (await at(page, "worker-row").count()) === 3);

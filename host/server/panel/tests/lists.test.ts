@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NO_FILTER, matcher, readFilter, writeFilter } from "../src/core/filter";
 import { line, mergeNews, openAlerts } from "../src/core/news";
+import { fetchLastHour } from "../src/core/last_hour";
 import { POINTS_MAX, Ring } from "../src/core/ring";
 import { link, readRoute, taskLink } from "../src/core/route";
 import { SortedIds } from "../src/core/sorted";
@@ -68,6 +69,39 @@ test("rings hold so many points, in the order of time", () => {
   assert.equal(ring.times[0], 50);
   assert.equal(ring.values[0].length, POINTS_MAX);
   assert.equal(ring.values[1][0], null);
+});
+
+test("what was measured before is put in front, thinned out to the room there is", () => {
+  const ring = new Ring(1);
+  for (let i = 0; i < 100; i++) ring.push(1e6 + i, [i]);
+  const older = Array.from({ length: 5000 }, (_, i) => ({ atMs: 900_000 + i * 10, values: [-i] }));
+  ring.prepend([...older, { atMs: 1e6 + 5, values: [0.5] }]);
+  assert.ok(ring.times.length > POINTS_MAX / 2 && ring.times.length <= POINTS_MAX, `${ring.times.length} points`);
+  assert.ok(ring.times.every((at, i) => i === 0 || at > ring.times[i - 1]));
+  const nOlder = ring.times.length - 100;
+  assert.deepEqual(ring.values[0].slice(nOlder), Array.from({ length: 100 }, (_, i) => i));
+  assert.equal(ring.values[0][nOlder - 1], -4999);
+  assert.equal(ring.values[0].length, ring.times.length);
+  const before = ring.times.length;
+  ring.prepend([{ atMs: 2e6, values: [1] }]);
+  assert.equal(ring.times.length, before);
+});
+
+test("the last hour of a worker is asked for page by page, and no longer than somebody looks", async () => {
+  const row = (n: number) => ({ at: new Date(n).toISOString(), worker_name: "a&b", measurements: { cpu_used: n } });
+  const paths: string[] = [];
+  const get = (path: string) => {
+    paths.push(path);
+    return Promise.resolve({ items: [row(paths.length)], next_cursor: paths.length % 3 === 0 ? undefined : `${paths.length}-0` });
+  };
+  const rows = await fetchLastHour("a&b", Date.parse("2026-10-25T02:00:00Z"), get, () => true);
+  assert.deepEqual(rows.map((it) => it.measurements.cpu_used), [1, 2, 3]);
+  const first = "/v1/history/measurements?worker=a%26b&from=2026-10-25T01:00:00.000Z&limit=10000";
+  assert.deepEqual(paths, [first, `${first}&cursor=1-0`, `${first}&cursor=2-0`]);
+  await fetchLastHour("a&b", 4e6, get, () => paths.length < 4);
+  assert.equal(paths.length, 4);
+  const endless = () => Promise.resolve({ items: [row(1)], next_cursor: "1-0" });
+  assert.equal((await fetchLastHour("a", 4e6, endless, () => true)).length, 4);
 });
 
 test("an alert is open until it is taken back", () => {

@@ -157,3 +157,15 @@ test("a reason stays while the task waits, and goes when it starts", () => {
   store.apply([changed(3, task(1, "RUNNING"))], 0);
   assert.equal(store.tasks.get("t1")?.reason, undefined);
 });
+
+test("what a worker measured before stands in front of what events bring, for workers that are known", () => {
+  const store = new Store();
+  store.apply([snapshot(1, { workers: [worker(1)] })], 0);
+  store.apply([event(2, { kind: "measured", worker: "w1", measurements: { cpu_used: 0.5 } })], 0);
+  const row = { at: "2026-01-01T00:00:00.000Z", worker_name: "worker-1", measurements: { cpu_used: 0.25 } };
+  const changes = store.addMeasured("w1", [row]);
+  assert.deepEqual([...changes.workers], ["w1"]);
+  assert.deepEqual(store.measured.get("w1")?.values[0], [0.25, 0.5]);
+  assert.equal(store.addMeasured("w2", [row]).workers.size, 0);
+  assert.equal(store.measured.has("w2"), false);
+});

@@ -43,7 +43,10 @@ fn selection(query: &mut Query) -> Result<Selection, Failure> {
     if let (Some(from), Some(to)) = (from, to)
         && to < from
     {
-        return Err(Failure(Problem::bad_parameter("to", format!("{to} is before from, {from}"))));
+        let problem =
+            Problem::new(400, "inverted_span", format!("to: {to} is before from, {from}"));
+        let remedy = "give an end of the span that is not before its beginning";
+        return Err(Failure(problem.with_field("to").with_remedy(remedy)));
     }
     Ok(Selection {
         worker: query.take("worker"),

@@ -5,6 +5,7 @@ mod gate;
 mod durability;
 mod api;
 mod events;
+mod history;
 mod logs;
 mod workers;
 mod control;

@@ -59,9 +59,11 @@ pub(super) fn means(
 ) -> rusqlite::Result<Vec<(WorkerId, f64)>> {
     let column = column.name();
     let sql = format!(
-        "SELECT worker.id, avg({column}) FROM measurement JOIN worker ON worker.key = measurement.worker
-         WHERE at_ms > ? AND at_ms <= ? AND {column} IS NOT NULL AND worker.id IS NOT NULL
-         GROUP BY worker.id ORDER BY worker.id"
+        "SELECT worker.id, mean FROM worker JOIN (
+             SELECT worker AS key, avg({column}) AS mean FROM measurement
+             WHERE at_ms > ? AND at_ms <= ? AND {column} IS NOT NULL GROUP BY worker
+         ) AS means ON means.key = worker.key
+         WHERE worker.id IS NOT NULL ORDER BY worker.id"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let span = [signed(from_ms_exclusive), signed(to_ms_inclusive)];

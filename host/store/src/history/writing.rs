@@ -37,6 +37,7 @@ impl Writer {
             self.write(&taken);
             self.shared.waiting.note_done(taken.n_asked);
             if taken.is_last {
+                self.settle();
                 return;
             }
             due = Instant::now() + PERIOD;
@@ -81,6 +82,14 @@ impl Writer {
         let kept = tidying::kept(&transaction)?;
         transaction.commit()?;
         Ok(kept)
+    }
+
+    /// Brings the log into the file: from then on a power cut takes nothing.
+    fn settle(&self) {
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        if let Err(error) = lock(&self.shared.writer).execute_batch(sql) {
+            tracing::debug!(%error, "the history's log stays beside it");
+        }
     }
 
     /// At least as much as was written, so that the bounds are kept however fast rows come.

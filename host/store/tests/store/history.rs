@@ -300,6 +300,8 @@ fn a_closed_history_is_read_and_drops_what_comes() {
     let history = open(&path);
     history.append(vec![measured(now_ms(), 1, 0.5)], vec![]);
     history.close();
+    let log = format!("{}-wal", path.display());
+    assert_eq!(std::fs::metadata(log).map_or(0, |it| it.len()), 0, "all is in the file itself");
     history.append(vec![measured(now_ms(), 1, 0.5)], vec![fed(1, 1, None)]);
     assert!(!history.flush(Duration::ZERO));
     assert_eq!(all(&history).len(), 1);

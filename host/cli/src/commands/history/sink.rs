@@ -1,9 +1,10 @@
 //! Where rows go: to standard output as they come, or to a file that gets its name when it is complete.
 
 use crate::output::print_bytes;
+use crate::shown::harmless;
 use serde::Serialize;
 use std::fs::Permissions;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -16,7 +17,7 @@ pub struct Sink {
 }
 
 enum Rows {
-    Csv(csv::Writer<Vec<u8>>),
+    Csv(Box<csv::Writer<Vec<u8>>>),
     Lines(Vec<u8>),
 }
 
@@ -27,7 +28,7 @@ impl Sink {
     /// If no file can be made beside `path`.
     pub fn open(path: Option<&Path>, is_csv: bool) -> io::Result<Sink> {
         let file = path.map(|path| Ok::<_, io::Error>((unfinished(path)?, path.to_owned())));
-        let rows = if is_csv { Rows::Csv(csv_writer(Vec::new())) } else { Rows::Lines(Vec::new()) };
+        let rows = if is_csv { Rows::Csv(Box::new(csv_writer())) } else { Rows::Lines(Vec::new()) };
         Ok(Sink { rows, file: file.transpose()? })
     }
 
@@ -54,12 +55,16 @@ impl Sink {
     pub fn flush(&mut self) -> io::Result<()> {
         let bytes = match &mut self.rows {
             Rows::Lines(lines) => std::mem::take(lines),
-            Rows::Csv(writer) => std::mem::replace(writer, csv_writer(Vec::new()))
+            Rows::Csv(writer) => std::mem::replace(&mut **writer, csv_writer())
                 .into_inner()
                 .map_err(|error| io::Error::other(error.to_string()))?,
         };
         match &mut self.file {
             Some((file, _)) => file.write_all(&bytes),
+            None if io::stdout().is_terminal() => {
+                print_bytes(&for_terminal(&bytes));
+                Ok(())
+            }
             None => {
                 print_bytes(&bytes);
                 Ok(())
@@ -78,8 +83,8 @@ impl Sink {
 }
 
 /// Each row brings its values only: the names stand in a line that is there without rows too.
-fn csv_writer(bytes: Vec<u8>) -> csv::Writer<Vec<u8>> {
-    csv::WriterBuilder::new().has_headers(false).from_writer(bytes)
+fn csv_writer() -> csv::Writer<Vec<u8>> {
+    csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new())
 }
 
 /// In the same folder, so that it can be renamed; it goes away if it is not finished.
@@ -90,4 +95,22 @@ fn unfinished(path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".pointsman-history-").permissions(permissions);
     builder.tempfile_in(folder.unwrap_or(Path::new(".")))
+}
+
+/// What others wrote neither moves a cursor nor changes colours; files and pipes get it as it is.
+fn for_terminal(bytes: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<_> = text.split('\n').map(harmless).collect();
+    lines.join("\n").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_shows_rows_as_lines_and_nothing_else() {
+        let shown = for_terminal("at_ms,worker\n5,a\u{1b}[2Jb\n".as_bytes());
+        assert_eq!(String::from_utf8(shown).unwrap(), "at_ms,worker\n5,a\u{FFFD}[2Jb\n");
+    }
 }

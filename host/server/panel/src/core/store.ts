@@ -4,7 +4,8 @@
 import { Ring } from "./ring";
 import { SortedIds, idNumber } from "./sorted";
 import type {
-  Counts, Feedback, Job, Message, Policies, PublicEvent, Queue, Snapshot, Task, TaskState, Worker,
+  Counts, Feedback, Job, MeasurementRow, Message, Policies, PublicEvent, Queue, Snapshot, Task,
+  TaskState, Worker,
 } from "./wire";
 
 export const TASKS_MAX = 50_000;
@@ -325,6 +326,15 @@ export class Store {
     if (worker === undefined) return;
     this.workers.set(id, { ...worker, ...change });
     changes.workers.add(id);
+  }
+
+  /** What it measured before this page was opened. */
+  addMeasured(worker: string, rows: readonly MeasurementRow[]): Changes {
+    const changes = noChanges();
+    if (!this.workers.has(worker) || rows.length === 0) return changes;
+    this.ring(worker).prepend(rows.map((it) => ({ atMs: Date.parse(it.at), values: measuredValues(it.measurements) })));
+    changes.workers.add(worker);
+    return changes;
   }
 
   private ring(worker: string): Ring {

@@ -65,6 +65,9 @@ export interface Measurements {
   cpu_used?: number; memory_used?: number; iops_used?: number; rtt_ms?: number; connections?: number;
 }
 
+/** Of the history. */
+export interface MeasurementRow { at: string; worker_name: string; measurements: Measurements }
+
 export interface Worker {
   id: string; name: string; state: WorkerState; drained?: boolean; incarnation: number;
   capacity: Amounts; free?: Amounts; labels?: Record<string, string>; limits?: string;

@@ -1,4 +1,4 @@
-// A small chart of what came in while the page is open.
+// A small chart of what came in, and of what the history had of the hour before.
 
 import uPlot from "uplot";
 import { useEffect, useRef } from "preact/hooks";

@@ -8,6 +8,7 @@ import { idNumber } from "../core/sorted";
 import type { Amounts, Scores, Standing, Worker } from "../core/wire";
 import { announce, epoch, linkState, secondTick, shownNow, store, workersTick } from "../live";
 import { Action } from "../parts/action";
+import { useLastHour } from "../parts/last_hour";
 import { useAsked } from "../parts/asked";
 import { Chart, type Line } from "../parts/chart";
 import { TaskLink } from "../parts/links";
@@ -153,6 +154,7 @@ function usualSilence(worker: string): number {
 }
 
 function WorkerBody({ worker, score }: { worker: Worker; score?: Standing }) {
+  useLastHour(worker.id, worker.name);
   const ring = store.measured.get(worker.id);
   const tick = workersTick.value;
   return (

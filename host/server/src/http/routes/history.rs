@@ -34,6 +34,7 @@ fn selected(operation: Operation) -> Operation {
             })
         }))
         .takes(cursor(place))
+        .refuses(400, &["inverted_span"])
         .refuses(404, &["no_history"])
         .refuses(500, &["history_failed", "defect"])
 }
