@@ -35,6 +35,7 @@ fn no_crate_depends_on_what_it_should_not_know() {
         ("server", &["bundle", "policy", "protocol", "scheduler", "store"]),
         ("worker", &["protocol"]),
         ("forecast", &["forecast-models"]),
+        ("training", &["forecast-models"]),
         ("simulator", &["bundle", "policy", "protocol", "scheduler", "store", "worker"]),
         (
             "cli",
