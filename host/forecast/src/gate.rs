@@ -252,7 +252,7 @@ mod tests {
         assert!(!verdict.is_fit);
         // A worker that joined has no season yet: the others are still compared with theirs.
         let mut gate = Gate::new(0.0);
-        for _ in 0..20 {
+        for _ in 0..10 {
             gate.note_round([sample(0.5, 1.0, Some(0.25)), sample(0.1, 1.0, None)]);
             gate.note_round([sample(0.5, 1.0, Some(0.25)), sample(0.1, 1.0, None)]);
         }
