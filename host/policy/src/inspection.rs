@@ -8,8 +8,8 @@ use crate::admission::{
 use crate::assets::Assets;
 use crate::contract;
 use crate::engine::{EngineError, PolicyEngine};
-use crate::generation::Digest;
 use crate::forecaster::ForecastingProfile;
+use crate::generation::Digest;
 use crate::instance::{Artefact, Instance};
 use crate::limits::{Limits, Metering};
 use crate::manifest::Profile;

@@ -48,13 +48,13 @@ pub(super) fn read(
     wanted: &Wanted,
     factor: f64,
 ) -> Result<Vec<Series>, Failure> {
-    let read = |file: &PathBuf| {
-        let mut series = series::read(file, wanted)?;
+    let read = |file: &PathBuf| -> Result<Series, Failure> {
+        let mut series = series::read(file, wanted).bad_input()?;
         let values = series.segments.iter_mut().flat_map(|segment| &mut segment.values);
         values.for_each(|value| *value *= factor);
         Ok(series)
     };
-    files.iter().map(|file| read(file).bad_input()).collect()
+    files.iter().map(read).collect()
 }
 
 pub(super) fn parse_factor(text: &str) -> Result<f64, String> {

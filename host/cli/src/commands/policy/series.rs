@@ -75,7 +75,9 @@ impl<'a> Walker<'a> {
         let (name, step_ms) = (&series.name, self.window.step_ms);
         if series.step_ms != step_ms {
             let found = series.step_ms;
-            anyhow::bail!("{name}: its points are {found} ms apart, those of the policy {step_ms} ms");
+            anyhow::bail!(
+                "{name}: its points are {found} ms apart, those of the policy {step_ms} ms"
+            );
         }
         let values = || series.segments.iter().flat_map(|segment| &segment.values);
         if self.column.info().range == Range::Fraction && values().any(|value| *value > 1.0) {
@@ -103,12 +105,7 @@ impl<'a> Walker<'a> {
 }
 
 impl Forecaster for Walker<'_> {
-    fn walk(
-        &self,
-        values: &[f64],
-        targets: std::ops::Range<usize>,
-        horizon: usize,
-    ) -> Vec<f64> {
+    fn walk(&self, values: &[f64], targets: std::ops::Range<usize>, horizon: usize) -> Vec<f64> {
         let lasts: Vec<usize> = targets.map(|target| target - horizon).collect();
         let needs = &self.foreteller.profile().needs;
         let lists: Vec<Vec<f64>> =
