@@ -158,7 +158,11 @@ fn no_column_or_key_of_a_standard_policy_is_left_out_of_its_page() {
         let named: Vec<&str> = page.split(is_separator).collect();
         for word in columns.chain(keys) {
             n_words += 1;
-            if !named.contains(&word.as_str()) {
+            let is_there = match word.contains(':') {
+                true => page.contains(&word),
+                false => named.contains(&word.as_str()),
+            };
+            if !is_there {
                 missing.push(format!("{name}: {word}"));
             }
         }

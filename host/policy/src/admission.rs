@@ -167,11 +167,12 @@ impl Admission {
             .map_err(|error: ContractError| Refusal::new(Stage::Contract, error))?;
         let limits =
             candidate.limits.unwrap_or_else(|| self.limits_for(candidate.slot, &component_bytes));
-        let component = compiler.compile(&self.engine, &component_bytes)?;
+        let engine = self.engine.for_slot(candidate.slot);
+        let component = compiler.compile(&engine, &component_bytes)?;
         check_needs(&component, &limits)?;
         let mut artefact = Artefact {
-            engine: self.engine.clone(),
-            pre: self.pre(&component, candidate.wasi_traps)?,
+            pre: pre(&engine, &component, candidate.wasi_traps)?,
+            engine,
             slot: candidate.slot,
             spoken,
             config: Arc::from(candidate.config),
@@ -215,20 +216,20 @@ impl Admission {
             Slot::Forecasting => limits.beside_dispatch(),
         }
     }
+}
 
-    fn pre(
-        &self,
-        component: &Component,
-        wasi_traps: bool,
-    ) -> Result<wasmtime::component::InstancePre<crate::guest::Guest>, Refusal> {
-        let refuse = |error: wasmtime::Error| Refusal::new(Stage::Contract, format!("{error:#}"));
-        if !wasi_traps {
-            return self.engine.linker().instantiate_pre(component).map_err(refuse);
-        }
-        let mut linker = self.engine.linker().clone();
-        linker.define_unknown_imports_as_traps(component).map_err(refuse)?;
-        linker.instantiate_pre(component).map_err(refuse)
+fn pre(
+    engine: &PolicyEngine,
+    component: &Component,
+    wasi_traps: bool,
+) -> Result<wasmtime::component::InstancePre<crate::guest::Guest>, Refusal> {
+    let refuse = |error: wasmtime::Error| Refusal::new(Stage::Contract, format!("{error:#}"));
+    if !wasi_traps {
+        return engine.linker().instantiate_pre(component).map_err(refuse);
     }
+    let mut linker = engine.linker().clone();
+    linker.define_unknown_imports_as_traps(component).map_err(refuse)?;
+    linker.instantiate_pre(component).map_err(refuse)
 }
 
 /// The slot that a policy file is made for. Nothing else of it is checked.

@@ -1,8 +1,9 @@
-//! One wasmtime engine per process, and the ticker that lets it look at the clock.
+//! The wasmtime engines of a process, and the ticker that lets them look at the clock.
 
 use crate::bindings::scoring;
 use crate::guest::Guest;
 use crate::spoken::Versions;
+use pointsman_scheduler::Slot;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -19,13 +20,19 @@ pub enum EngineError {
     Ticker(#[source] std::io::Error),
 }
 
-/// Compiles and runs policies. Cheap to clone.
+/// Compiles and runs policies of one kind of slot. Cheap to clone.
 #[derive(Clone)]
-pub struct PolicyEngine(Arc<Inner>);
+pub struct PolicyEngine {
+    inner: Arc<Inner>,
+    is_for_forecasts: bool,
+}
 
 struct Inner {
-    engine: Engine,
-    linker: Linker<Guest>,
+    /// For whatever decides: a NaN has the same bits on every machine.
+    deciding: (Engine, Linker<Guest>),
+    /// For forecasts, which are long sums: without that they take less than half of the time. No NaN gets out
+    /// of them.
+    foretelling: (Engine, Linker<Guest>),
     versions: Versions,
     is_busy: Arc<AtomicBool>,
     /// Ticks as long as the engine lives.
@@ -46,48 +53,58 @@ impl PolicyEngine {
 
     /// As [`Self::with_clock`], for policies of these versions, too.
     pub(crate) fn speaking(versions: Versions) -> Result<PolicyEngine, EngineError> {
-        let (engine, linker) = build(versions)?;
+        let (deciding, foretelling) = (build(versions, true)?, build(versions, false)?);
         let is_busy = Arc::new(AtomicBool::new(false));
-        let ticker = Ticker::start(engine.clone(), is_busy.clone()).map_err(EngineError::Ticker)?;
-        Ok(PolicyEngine(Arc::new(Inner {
-            engine,
-            linker,
-            versions,
-            is_busy,
-            _ticker: Some(ticker),
-        })))
+        let engines = [deciding.0.clone(), foretelling.0.clone()];
+        let ticker = Ticker::start(engines, is_busy.clone()).map_err(EngineError::Ticker)?;
+        let inner = Inner { deciding, foretelling, versions, is_busy, _ticker: Some(ticker) };
+        Ok(PolicyEngine { inner: Arc::new(inner), is_for_forecasts: false })
     }
 
     /// An engine without threads, for calls that are limited by fuel.
     pub fn without_clock() -> Result<PolicyEngine, EngineError> {
         let versions = Versions::KNOWN;
-        let (engine, linker) = build(versions)?;
+        let (deciding, foretelling) = (build(versions, true)?, build(versions, false)?);
         let is_busy = Arc::new(AtomicBool::new(false));
-        Ok(PolicyEngine(Arc::new(Inner { engine, linker, versions, is_busy, _ticker: None })))
+        let inner = Inner { deciding, foretelling, versions, is_busy, _ticker: None };
+        Ok(PolicyEngine { inner: Arc::new(inner), is_for_forecasts: false })
+    }
+
+    /// The one for policies of that slot.
+    pub(crate) fn for_slot(&self, slot: Slot) -> PolicyEngine {
+        let is_for_forecasts = match slot {
+            Slot::Scoring | Slot::Queue | Slot::Rescheduling => false,
+            Slot::Forecasting => true,
+        };
+        PolicyEngine { inner: self.inner.clone(), is_for_forecasts }
     }
 
     pub(crate) fn raw(&self) -> &Engine {
-        &self.0.engine
+        &self.engine().0
     }
 
     pub(crate) fn linker(&self) -> &Linker<Guest> {
-        &self.0.linker
+        &self.engine().1
+    }
+
+    fn engine(&self) -> &(Engine, Linker<Guest>) {
+        if self.is_for_forecasts { &self.inner.foretelling } else { &self.inner.deciding }
     }
 
     /// The versions of the contract beside that of today which its policies may speak.
     pub(crate) fn versions(&self) -> Versions {
-        self.0.versions
+        self.inner.versions
     }
 
     /// Keeps the ticker fast.
     pub(crate) fn note_call(&self) {
-        self.0.is_busy.store(true, Ordering::Relaxed);
+        self.inner.is_busy.store(true, Ordering::Relaxed);
     }
 }
 
-fn build(versions: Versions) -> Result<(Engine, Linker<Guest>), EngineError> {
+fn build(versions: Versions, has_one_nan: bool) -> Result<(Engine, Linker<Guest>), EngineError> {
     let start = |error: wasmtime::Error| EngineError::Start(format!("{error:#}"));
-    let engine = Engine::new(&config()).map_err(start)?;
+    let engine = Engine::new(&config(has_one_nan)).map_err(start)?;
     let mut linker = Linker::new(&engine);
     scoring::ScoringPolicy::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)
         .map_err(start)?;
@@ -97,11 +114,11 @@ fn build(versions: Versions) -> Result<(Engine, Linker<Guest>), EngineError> {
     Ok((engine, linker))
 }
 
-fn config() -> Config {
+/// `has_one_nan`: equal calls give equal bits on every machine, also where these are of a NaN.
+fn config(has_one_nan: bool) -> Config {
     let mut config = Config::new();
     config.wasm_component_model(true);
-    // Equal calls must give equal bits on every machine.
-    config.cranelift_nan_canonicalization(true);
+    config.cranelift_nan_canonicalization(has_one_nan);
     config.relaxed_simd_deterministic(true);
     // Both in every mode, so that one compiled artefact serves the host and the simulator.
     config.epoch_interruption(true);
@@ -117,7 +134,7 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(engine: Engine, is_busy: Arc<AtomicBool>) -> std::io::Result<Ticker> {
+    fn start(engines: [Engine; 2], is_busy: Arc<AtomicBool>) -> std::io::Result<Ticker> {
         let is_stopped = Arc::new(AtomicBool::new(false));
         let stop = is_stopped.clone();
         let thread =
@@ -127,7 +144,7 @@ impl Ticker {
                     n_quiet = if is_busy.swap(false, Ordering::Relaxed) { 0 } else { n_quiet + 1 };
                     // The tick itself: limits are counted in these.
                     std::thread::sleep(if n_quiet < QUIET_TICKS { TICK } else { SLOW_TICK });
-                    engine.increment_epoch();
+                    engines.iter().for_each(Engine::increment_epoch);
                 }
             })?;
         Ok(Ticker { is_stopped, thread: Some(thread) })

@@ -209,8 +209,9 @@ impl Foreteller {
     /// What a host would note as its failure.
     pub fn forecast(&self, lists: &[Vec<f64>], n_rows: usize) -> Result<Vec<Vec<f64>>, String> {
         let mut answered = vec![Vec::with_capacity(n_rows); self.profile.provides.len()];
-        for first in (0..n_rows).step_by(self.profile.max_rows()) {
-            let rows = first..n_rows.min(first + self.profile.max_rows());
+        let n_at_once = self.profile.max_rows().min(1_000);
+        for first in (0..n_rows).step_by(n_at_once) {
+            let rows = first..n_rows.min(first + n_at_once);
             let batch: Vec<Vec<f64>> = lists.iter().map(|it| it[rows.clone()].to_vec()).collect();
             let part = Instance::start(&self.artefact, &self.stats)
                 .and_then(|(mut guest, _)| guest.forecast(&self.profile, &batch, rows.len()))

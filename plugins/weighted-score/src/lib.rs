@@ -51,8 +51,8 @@ impl Default for Config {
 pub struct WeightedScore {
     weights: [f64; 4],
     rtt_ref_ms: f64,
-    /// Forecasts that are not gone by.
-    left_out: Vec<&'static str>,
+    goes_by_predicted_cpu: bool,
+    goes_by_predicted_memory: bool,
 }
 
 const CPU: &str = "predicted:cpu-used";
@@ -63,9 +63,11 @@ impl WeightedScore {
     fn parts(&self, worker: &Worker) -> [f64; 4] {
         let free = |load: f64| if load.is_nan() { 1.0 } else { 1.0 - load.clamp(0.0, 1.0) };
         let [cpu, memory, rtt, iops] = self.weights;
+        let predicted_cpu = worker.predicted_cpu.filter(|_| self.goes_by_predicted_cpu);
+        let predicted_memory = worker.predicted_memory.filter(|_| self.goes_by_predicted_memory);
         [
-            cpu * free(worker.cpu_load.max(worker.predicted_cpu.unwrap_or(0.0))),
-            memory * free(worker.memory_load.max(worker.predicted_memory.unwrap_or(0.0))),
+            cpu * free(worker.cpu_load.max(predicted_cpu.unwrap_or(0.0))),
+            memory * free(worker.memory_load.max(predicted_memory.unwrap_or(0.0))),
             rtt * free(worker.rtt_ms / self.rtt_ref_ms),
             iops * free(worker.iops_load),
         ]
@@ -94,22 +96,24 @@ impl Scoring for WeightedScore {
         if let Some(other) = config.predicted.iter().find(|it| *it != "cpu" && *it != "memory") {
             return Err(format!("predicted: {other:?} is neither cpu nor memory"));
         }
-        let is_left_out = |resource: &str| !config.predicted.iter().any(|it| it == resource);
-        let columns = [("cpu", CPU), ("memory", MEMORY)];
-        let left_out = columns.into_iter().filter(|(resource, _)| is_left_out(resource));
+        let goes_by = |resource: &str| config.predicted.iter().any(|it| it == resource);
         Ok(WeightedScore {
             weights: weights.map(|weight| weight / sum),
             rtt_ref_ms: config.rtt_ref_ms,
-            left_out: left_out.map(|(_, column)| column).collect(),
+            goes_by_predicted_cpu: goes_by("cpu"),
+            goes_by_predicted_memory: goes_by("memory"),
         })
     }
 
     fn about(&self) -> About {
+        let columns = [(CPU, self.goes_by_predicted_cpu), (MEMORY, self.goes_by_predicted_memory)];
+        let left_out = columns.into_iter().filter(|(_, is_needed)| !is_needed);
+        let left_out: Vec<&str> = left_out.map(|(column, _)| column).collect();
         About::new("weighted-score", env!("CARGO_PKG_VERSION"))
             .description("weighted sum of free cpu, memory, round-trip time and disk operations")
             .node_local()
             .banded()
-            .without(&self.left_out)
+            .without(&left_out)
     }
 
     fn score(&self, _: &NoColumns, worker: &Worker) -> f64 {

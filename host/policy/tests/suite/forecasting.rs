@@ -503,6 +503,9 @@ fn a_network_answers_in_the_component_as_it_does_natively() {
         println!("{n_layers} layer(s): at most {most:e} apart");
         assert!(most <= 1e-5, "{most}");
         let is_moved = |value: &f64| *value > 0.0 && *value < 1.0;
-        assert!(answered.iter().filter(|it| is_moved(it)).count() > 300, "most are within the range");
+        assert!(
+            answered.iter().filter(|it| is_moved(it)).count() > 300,
+            "most are within the range"
+        );
     }
 }

@@ -46,6 +46,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_millis(50);
 /// So often in a row nobody answers, and forecasts are no longer relied on.
 const MISSED_MAX: u32 = 3;
+/// Workers of one call at most: a candidate is tried with as many.
+const BATCH_MAX: usize = 1_000;
 /// Rows that are read from the history to fill windows at most.
 const FILL_MAX: usize = 2_000_000;
 /// The history writes what was measured within this time, or windows begin without it.
@@ -178,8 +180,9 @@ fn answer(
     n_rows: usize,
 ) -> Result<Vec<Vec<f64>>, CallError> {
     let mut answered = vec![Vec::with_capacity(n_rows); profile.provides.len()];
-    for first in (0..n_rows).step_by(profile.max_rows()) {
-        let rows = first..n_rows.min(first + profile.max_rows());
+    let n_at_once = BATCH_MAX.min(profile.max_rows());
+    for first in (0..n_rows).step_by(n_at_once) {
+        let rows = first..n_rows.min(first + n_at_once);
         let batch: Vec<Vec<f64>> = lists.iter().map(|list| list[rows.clone()].to_vec()).collect();
         let part = forecasts.forecast(profile, &batch, rows.len())?;
         answered.iter_mut().zip(part).for_each(|(list, part)| list.extend(part));
