@@ -65,7 +65,7 @@ pub enum FixedError {
     UnknownNative { slot: &'static str, name: String, hint: String },
     #[error("the {slot} policy {name:?} is {refusal}")]
     Refused { slot: &'static str, name: String, refusal: Refusal },
-    #[error("{0}, and here none can")]
+    #[error("{0}; here there are no forecasts")]
     NoForecasts(String),
 }
 

@@ -29,7 +29,9 @@ impl PredictedColumns {
         let unfit = self.unfit.iter().find(|(column, _)| column == missing);
         Some(match unfit {
             Some((_, reason)) => format!("{name}, which is unfit: {reason}"),
-            None => format!("{name}, which no forecasting policy provides"),
+            None => format!(
+                "{name}, which no forecasting policy provides; bind one to the slot forecasting"
+            ),
         })
     }
 }
