@@ -14,6 +14,7 @@ pub mod queues;
 pub mod policy;
 pub mod simulate;
 pub mod import;
+pub mod forecast;
 pub mod config;
 pub mod store;
 pub mod history;

@@ -11,7 +11,7 @@ const NO_HOST: &[&str] = &["--host", "http://127.0.0.1:1"];
 fn help_names_every_command_and_the_exit_codes() {
     let ended = pointsman(&["--help"]);
     assert_eq!(ended.code, 0);
-    for command in ["serve", "worker", "submit", "run", "explain", "simulate", "demo"] {
+    for command in ["serve", "worker", "submit", "run", "explain", "simulate", "forecast", "demo"] {
         assert!(ended.out.contains(&format!("\n  {command} ")), "{}", ended.out);
     }
     assert!(ended.out.contains("4 the host is not reachable"), "{}", ended.out);

@@ -27,8 +27,8 @@ pub enum SeriesError {
     #[error("{file} has no value of {column}; choose another column or file")]
     NoValues { file: String, column: String },
     #[error(
-        "the points of {file} are five minutes apart and are taken as they stand, not every {asked_ms} ms; \
-         leave out the step"
+        "the points of {file} are five minutes apart and are taken as they stand, not every {asked_ms} ms: \
+         only a history can be brought to a step"
     )]
     Step { file: String, asked_ms: u64 },
 }
