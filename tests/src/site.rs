@@ -3,6 +3,7 @@
 use pointsman_protocol::api::{PoliciesView, StatusView};
 use pointsman_protocol::worker::WireCapacity;
 use pointsman_server::config::Config;
+use pointsman_server::driver::Handle;
 use pointsman_server::serve::{Host, ServeOptions};
 use pointsman_worker::{LimitOptions, WorkerOptions, run};
 use serde_json::Value;
@@ -106,6 +107,19 @@ impl Site {
         let request = self.http.post(self.url("/v1/policies/reload")).json(&serde_json::json!({}));
         let response = request.send().await.expect("the host answers");
         response.json().await.expect("the slots")
+    }
+
+    /// Puts a policy in force by hand.
+    pub async fn choose(&self, slot: &str, component: &str) {
+        let body = serde_json::json!({ "component": component });
+        let request = self.http.put(self.url(&format!("/v1/policies/{slot}"))).json(&body);
+        let response = request.send().await.expect("the host answers");
+        assert!(response.status().is_success(), "{}", response.text().await.unwrap_or_default());
+    }
+
+    /// For what would be in the way of what is measured if it came over HTTP.
+    pub fn driver(&self) -> Handle {
+        self.host.app().driver.clone()
     }
 
     pub async fn submit(&self, job: &Value) {

@@ -32,7 +32,7 @@ fn no_crate_depends_on_what_it_should_not_know() {
         ("protocol", &["scheduler"]),
         ("store", &["scheduler"]),
         ("policy", &["scheduler"]),
-        ("server", &["bundle", "policy", "protocol", "scheduler", "store"]),
+        ("server", &["bundle", "forecast", "policy", "protocol", "scheduler", "store"]),
         ("worker", &["protocol"]),
         ("forecast", &["forecast-models"]),
         ("training", &["forecast-models"]),

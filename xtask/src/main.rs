@@ -13,7 +13,7 @@ cargo xtask demo [--keep]      build, run a real workflow on three workers, swap
 cargo xtask test [ARGS…]       every test; ARGS go to the test runner (for example a test's name)
 cargo xtask panel              build the panel, with Node.js; demo and test do it where they can
 cargo xtask dist               one binary for release with the panel in it, in target/dist
-cargo xtask bench [NAME…]      benchmarks in release mode: inner, processes, decision, simulation, waiting, hostile, stalled; all without NAME
+cargo xtask bench [NAME…]      benchmarks in release mode: inner, processes, decision, simulation, waiting, hostile, stalled, forecasting; all without NAME
 cargo xtask bench --peers      HyperQueue and Dask, which it installs with python3 and pip, beside Pointsman
 cargo xtask soak [--swaps N | --compile FILE]
                                replace policies under load, or compile a large one; what that does to latency

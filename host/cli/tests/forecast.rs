@@ -115,3 +115,39 @@ fn bad_input_is_named_and_exits_with_2() {
     refused(&["backtest", &good, "--weights", &weights], "bad.safetensors: this is no safetensors");
     refused(&["backtest", &good], "--weights");
 }
+
+/// What the table and the gate say of a model, to five digits.
+fn worth(series: &Value, model: &str) -> Vec<String> {
+    let gate = &series["gate"];
+    let numbers = [&gate["mae"], &gate["persistence_mae"], &gate["ratio"], &gate["fit_part"]];
+    let numbers = numbers.map(|it| it.as_f64().expect("a number"));
+    let all = [mae(series, model), mae(series, "AR(12)")].into_iter().chain(numbers);
+    all.map(|number| format!("{number:.5}")).chain([gate["n_matured"].to_string()]).collect()
+}
+
+#[test]
+fn the_component_is_worth_what_the_backtest_says_of_its_weights() {
+    let site = Site::without_host();
+    let file = site.file("load.csv", &history());
+    let folder = site.path("lstm-forecast");
+    std::fs::create_dir(&folder).expect("a folder");
+    let weights = format!("{folder}/cpu-used.safetensors");
+    let options = ["--hidden", "6", "--window", "10", "--out", &weights];
+    json(&forecast(&[&["train", &file, "--json"][..], &options].concat()));
+    let tested = json(&forecast(&["backtest", &file, "--weights", &weights, "--json"]));
+    let wasm = site.path("lstm-forecast.wasm");
+    let policy = pointsman_bundle::find("lstm-forecast").expect("a standard policy");
+    std::fs::write(&wasm, policy.bytes).expect("a file");
+    let bench = ["policy", "bench", &wasm, "--rows", "1", "--series", &file];
+    let benched = json(&pointsman(&[&["--json"][..], &bench].concat()));
+    assert_eq!(worth(&benched["series"][0], "policy"), worth(&tested["series"][0], "LSTM"));
+    let told = pointsman(&bench);
+    assert!(told.out.contains("policy") && told.out.contains("AR(12)"), "{}", told.out);
+
+    let percent = site.file("percent.csv", &history().replace(",0.", ",50.0"));
+    let ended = pointsman(&["policy", "bench", &wasm, "--series", &percent]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.err.contains("give --factor, 0.01 for percent"), "{}", ended.err);
+    let ended = pointsman(&["policy", "bench", &wasm, "--series", &percent, "--factor", "0"]);
+    assert_eq!(ended.code, 2);
+}

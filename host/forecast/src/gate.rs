@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 pub const MATURED_MIN: usize = 30;
 /// At least so many of the latest rounds are looked at.
 pub const ROUNDS_MIN: usize = 20;
+/// And at least so many of the latest samples: the errors of fewer tell too little to go back and forth by.
+pub const SAMPLES_MIN: usize = 120;
 /// Above this ratio a column becomes unfit.
 pub const UNFIT_ABOVE: f64 = 1.1;
 /// Below this ratio an unfit column becomes fit again.
@@ -62,7 +64,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Looks at the latest rounds: at least [`ROUNDS_MIN`] of them with at least [`MATURED_MIN`] samples,
+    /// Looks at the latest rounds: at least [`ROUNDS_MIN`] of them with at least [`SAMPLES_MIN`] samples,
     /// where there are so many. `noise` is an absolute error in the unit of the column that counts as
     /// nothing: no baseline is taken to be better than that, so that a flat line makes no good model unfit.
     pub fn new(noise: f64) -> Gate {
@@ -125,7 +127,7 @@ impl Gate {
 
     fn forget(&mut self) {
         let mut n: usize = self.rounds.iter().map(|round| round.n).sum();
-        while self.rounds.len() > ROUNDS_MIN && n - self.rounds[0].n >= MATURED_MIN {
+        while self.rounds.len() > ROUNDS_MIN && n - self.rounds[0].n >= SAMPLES_MIN {
             n -= self.rounds[0].n;
             self.rounds.pop_front();
         }
@@ -214,13 +216,13 @@ mod tests {
     #[test]
     fn between_the_limits_a_column_stays_as_it_was() {
         let mut gate = Gate::new(0.0);
-        feed(&mut gate, 20, 3, sample(1.05, 1.0, None));
+        feed(&mut gate, 20, 6, sample(1.05, 1.0, None));
         assert!(gate.verdict().is_fit);
-        feed(&mut gate, 20, 3, sample(1.2, 1.0, None));
+        feed(&mut gate, 20, 6, sample(1.2, 1.0, None));
         assert!(!gate.verdict().is_fit);
-        feed(&mut gate, 20, 3, sample(1.05, 1.0, None));
+        feed(&mut gate, 20, 6, sample(1.05, 1.0, None));
         assert!(!gate.verdict().is_fit);
-        feed(&mut gate, 20, 3, sample(0.9, 1.0, None));
+        feed(&mut gate, 20, 6, sample(0.9, 1.0, None));
         assert!(gate.verdict().is_fit);
     }
 
@@ -228,13 +230,13 @@ mod tests {
     fn what_is_long_ago_counts_no_more() {
         let mut gate = Gate::new(0.0);
         feed(&mut gate, 500, 3, sample(9.0, 1.0, None));
-        feed(&mut gate, 20, 3, sample(0.5, 1.0, None));
+        feed(&mut gate, 20, 6, sample(0.5, 1.0, None));
         let verdict = gate.verdict();
-        assert_eq!((verdict.n_matured, verdict.mae, verdict.is_fit), (60, 0.5, true));
-        // Of a single worker 30 rounds are looked at.
+        assert_eq!((verdict.n_matured, verdict.mae, verdict.is_fit), (120, 0.5, true));
+        // Of a single worker 120 rounds are looked at.
         let mut gate = Gate::new(0.0);
         feed(&mut gate, 500, 1, sample(9.0, 1.0, None));
-        assert_eq!(gate.verdict().n_matured, 30);
+        assert_eq!(gate.verdict().n_matured, 120);
         let mut all = Gate::over_all(0.0);
         feed(&mut all, 500, 3, sample(9.0, 1.0, None));
         feed(&mut all, 500, 3, sample(0.0, 1.0, None));
@@ -244,13 +246,13 @@ mod tests {
     #[test]
     fn the_better_baseline_is_the_measure_where_it_is_known() {
         let mut gate = Gate::new(0.0);
-        feed(&mut gate, 20, 3, sample(0.5, 1.0, Some(0.25)));
+        feed(&mut gate, 20, 6, sample(0.5, 1.0, Some(0.25)));
         let verdict = gate.verdict();
         assert_eq!((verdict.seasonal_mae, verdict.ratio), (Some(0.25), Some(2.0)));
         assert!(!verdict.is_fit);
         // A worker that joined has no season yet: the others are still compared with theirs.
         let mut gate = Gate::new(0.0);
-        for _ in 0..20 {
+        for _ in 0..10 {
             gate.note_round([sample(0.5, 1.0, Some(0.25)), sample(0.1, 1.0, None)]);
             gate.note_round([sample(0.5, 1.0, Some(0.25)), sample(0.1, 1.0, None)]);
         }
@@ -264,14 +266,14 @@ mod tests {
     #[test]
     fn a_flat_line_makes_no_good_model_unfit_and_a_bad_one_neither_infinite_nor_fit() {
         let mut gate = Gate::new(0.001);
-        feed(&mut gate, 20, 3, sample(0.0009, 0.0, Some(0.0)));
+        feed(&mut gate, 20, 6, sample(0.0009, 0.0, Some(0.0)));
         assert!(gate.verdict().is_fit, "{:?}", gate.verdict());
-        feed(&mut gate, 20, 3, sample(0.5, 0.0, Some(0.0)));
+        feed(&mut gate, 20, 6, sample(0.5, 0.0, Some(0.0)));
         assert!(!gate.verdict().is_fit);
         let mut gate = Gate::new(f64::NAN);
-        feed(&mut gate, 20, 3, sample(0.0, 0.0, None));
+        feed(&mut gate, 20, 6, sample(0.0, 0.0, None));
         assert_eq!((gate.verdict().is_fit, gate.verdict().ratio), (true, Some(0.0)));
-        feed(&mut gate, 20, 3, sample(0.5, 0.0, None));
+        feed(&mut gate, 20, 6, sample(0.5, 0.0, None));
         assert_eq!((gate.verdict().is_fit, gate.verdict().ratio), (false, Some(RATIO_MAX)));
     }
 
@@ -287,7 +289,7 @@ mod tests {
             gate.note_round([]);
         }
         assert_eq!(gate.verdict(), Gate::new(0.0).verdict());
-        feed(&mut gate, 20, 3, sample(1.0, 1.0, Some(f64::NAN)));
+        feed(&mut gate, 20, 6, sample(1.0, 1.0, Some(f64::NAN)));
         assert_eq!((gate.verdict().seasonal_mae, gate.verdict().ratio), (None, Some(1.0)));
         for bad in [f64::NAN, f64::INFINITY, f64::MAX] {
             feed(&mut gate, 1, 1, Matured { forecast: bad, ..sample(1.0, 1.0, None) });

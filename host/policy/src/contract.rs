@@ -17,7 +17,7 @@ pub(crate) use release::{RELEASED, Release, is_same_line};
 
 /// Package and version that this host speaks.
 pub const PACKAGE: &str = "pointsman:policy";
-pub const VERSION: &str = "0.1.0-draft";
+pub const VERSION: &str = "0.1.0";
 
 /// The files of `wit/`, by name.
 pub const FILES: [(&str, &str); 5] = [

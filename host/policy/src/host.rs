@@ -11,6 +11,7 @@ use crate::manifest::Profile;
 use crate::native::{Native, NativeQueue, NativeScoring};
 use crate::nearest::hint;
 use crate::pace::Pace;
+use crate::predicted::PredictedColumns;
 use crate::provenance::Provenance;
 use crate::shared::Handover;
 use crate::time::HostTime;
@@ -75,6 +76,17 @@ impl PolicyHost {
     /// # Errors
     /// Names the policy that is unknown or refused, and why.
     pub fn fixed(policies: FixedPolicies) -> Result<PolicyHost, FixedError> {
+        PolicyHost::fixed_with(policies, PredictedColumns::default())
+    }
+
+    /// As [`Self::fixed`], where somebody provides these forecasts.
+    ///
+    /// # Errors
+    /// As [`Self::fixed`].
+    pub fn fixed_with(
+        policies: FixedPolicies,
+        predicted: PredictedColumns,
+    ) -> Result<PolicyHost, FixedError> {
         let reads_clock = policies.limits.reads_clock();
         let time = if reads_clock { HostTime::real() } else { HostTime::Told(Duration::ZERO) };
         let mut host = PolicyHost::with(time, None);
@@ -91,6 +103,11 @@ impl PolicyHost {
         for (number, (slot, source)) in (1..).zip(sources) {
             let change = fixed_generation(&admission, slot, source, number)?;
             host.ladder(slot).on_failure = policies.on_failure;
+            host.ladder(slot).apply(change, Duration::ZERO);
+        }
+        let predicted = Arc::new(predicted);
+        for slot in SLOTS {
+            let change = Change::Predicted(predicted.clone());
             host.ladder(slot).apply(change, Duration::ZERO);
         }
         host.begin_round();

@@ -8,14 +8,18 @@ use crate::admission::{
 use crate::assets::Assets;
 use crate::contract;
 use crate::engine::{EngineError, PolicyEngine};
+use crate::forecaster::ForecastingProfile;
 use crate::generation::Digest;
 use crate::instance::{Artefact, Instance};
 use crate::limits::{Limits, Metering};
+use crate::manifest::Profile;
 use crate::native::Native;
 use crate::probe::{self, Trial};
 use crate::provenance::Provenance;
+use crate::stats::Stats;
 use pointsman_scheduler::Slot;
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::Component;
 
@@ -132,6 +136,18 @@ impl Inspector {
         Ok(Bench { inspected, rows, native: native.map(Native::name) })
     }
 
+    /// A forecasting policy, admitted, to be asked about recorded measurements.
+    ///
+    /// # Errors
+    /// As [`Self::check`], and if it is no forecasting policy.
+    pub fn foreteller(&self, subject: &Subject<'_>) -> Result<Foreteller, Refusal> {
+        let (_, admitted) = self.admit(&Subject { slot: Some(Slot::Forecasting), ..*subject })?;
+        let Profile::Forecasting(profile) = admitted.profile else {
+            unreachable!("admitted for the slot forecasting")
+        };
+        Ok(Foreteller { profile, artefact: admitted.artefact, stats: admitted.stats })
+    }
+
     fn admit(&self, subject: &Subject<'_>) -> Result<(Inspected, Admitted), Refusal> {
         let bytes = subject.bytes;
         let slot = subject.slot.map_or_else(|| self.admission.find_slot(bytes), Ok)?;
@@ -170,6 +186,38 @@ impl Inspector {
             provenance: Provenance::of(&component),
         };
         Ok((inspected, admitted))
+    }
+}
+
+/// A forecasting policy outside of any host.
+pub struct Foreteller {
+    profile: Arc<ForecastingProfile>,
+    artefact: Artefact,
+    stats: Arc<Stats>,
+}
+
+impl Foreteller {
+    pub fn profile(&self) -> &ForecastingProfile {
+        &self.profile
+    }
+
+    /// One list per provided column, as a host would take it. `lists` hold the windows that the policy needs,
+    /// with as many rows as there are; they are asked about in as many calls as a host would make, each of a
+    /// fresh instance.
+    ///
+    /// # Errors
+    /// What a host would note as its failure.
+    pub fn forecast(&self, lists: &[Vec<f64>], n_rows: usize) -> Result<Vec<Vec<f64>>, String> {
+        let mut answered = vec![Vec::with_capacity(n_rows); self.profile.provides.len()];
+        for first in (0..n_rows).step_by(self.profile.max_rows()) {
+            let rows = first..n_rows.min(first + self.profile.max_rows());
+            let batch: Vec<Vec<f64>> = lists.iter().map(|it| it[rows.clone()].to_vec()).collect();
+            let part = Instance::start(&self.artefact, &self.stats)
+                .and_then(|(mut guest, _)| guest.forecast(&self.profile, &batch, rows.len()))
+                .map_err(|failure| failure.message)?;
+            answered.iter_mut().zip(part).for_each(|(list, part)| list.extend(part));
+        }
+        Ok(answered)
     }
 }
 

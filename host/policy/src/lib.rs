@@ -64,7 +64,7 @@ pub use forecaster::ForecastingProfile;
 pub use generation::{Digest, Origin};
 pub use host::{FixedError, FixedPolicies, PolicyHost, Source};
 pub use incident::{Failed, Incident, IncidentKind};
-pub use inspection::{Bench, BenchRow, Cost, Inspected, Inspector, Subject};
+pub use inspection::{Bench, BenchRow, Cost, Foreteller, Inspected, Inspector, Subject};
 pub use ladder::OnFailure;
 pub use lease::{Lease, Writers, writers};
 pub use library::{

@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn no_standard_policy_imports_anything_but_the_host() {
         // Of `types`, a rescheduling policy takes the shape of a proposal: no function.
-        let offered = ["host", "types"].map(|it| format!("pointsman:policy/{it}@0.1.0-draft"));
+        let offered = ["host", "types"].map(|it| format!("pointsman:policy/{it}@0.1.0"));
         for policy in POLICIES {
             let (imports, _) = surface(policy);
             let is_offered = imports.iter().all(|name| offered.contains(name));
@@ -52,7 +52,7 @@ mod tests {
         for policy in POLICIES {
             let (_, exports) = surface(policy);
             for name in ["lifecycle", policy.slot] {
-                let name = format!("pointsman:policy/{name}@0.1.0-draft");
+                let name = format!("pointsman:policy/{name}@0.1.0");
                 assert!(exports.contains(&name), "{} exports {exports:?}", policy.name);
             }
             let found = find(policy.name).expect("listed");
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn every_standard_policy_says_for_which_contract_it_was_built() {
-        let section = b"\x10pointsman:policy0.1.0-draft";
+        let section = b"\x10pointsman:policy0.1.0";
         for policy in POLICIES {
             let is_stamped = policy.bytes.windows(section.len()).any(|window| window == section);
             assert!(is_stamped, "{} is not stamped", policy.name);

@@ -75,7 +75,7 @@ pub use policy::{Action, Forecasting, ModelForecasting, Proposal, Queue, Resched
 pub use rows::Rows;
 
 /// The version of the contract that this SDK speaks; stamped into every policy.
-pub const CONTRACT: &str = "0.1.0-draft";
+pub const CONTRACT: &str = "0.1.0";
 
 /// All that a policy usually needs.
 pub mod prelude {

@@ -3,7 +3,7 @@
 
 mod backtest;
 mod bar;
-mod table;
+pub(super) mod table;
 mod train;
 
 use crate::exit::{BadInput, Exit, Failure};
@@ -42,6 +42,22 @@ fn parse_step(text: &str) -> Result<u64, String> {
     }
 }
 
-fn read(files: &[PathBuf], wanted: &Wanted) -> Result<Vec<Series>, Failure> {
-    files.iter().map(|file| series::read(file, wanted).bad_input()).collect()
+/// What was measured, in another unit if that is asked for.
+pub(super) fn read(
+    files: &[PathBuf],
+    wanted: &Wanted,
+    factor: f64,
+) -> Result<Vec<Series>, Failure> {
+    let read = |file: &PathBuf| -> Result<Series, Failure> {
+        let mut series = series::read(file, wanted).bad_input()?;
+        let values = series.segments.iter_mut().flat_map(|segment| &mut segment.values);
+        values.for_each(|value| *value *= factor);
+        Ok(series)
+    };
+    files.iter().map(read).collect()
+}
+
+pub(super) fn parse_factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse().ok().filter(|factor| (1e-15..=1e15).contains(factor));
+    factor.ok_or_else(|| "write a number above 0, like 0.01".to_owned())
 }

@@ -6,6 +6,7 @@ mod check;
 mod list;
 mod new;
 mod project;
+mod series;
 mod subject;
 
 use crate::client::{Answer, Client, Connection, RequestError};

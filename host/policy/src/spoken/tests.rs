@@ -237,6 +237,7 @@ fn no_policy_of_a_version_that_is_neither_passes_without_both_names_and_a_remedy
     for (theirs, remedy) in [
         ("0.0.8", format!("build it anew for {VERSION}")),
         ("0.0.9-draft", format!("build it anew for {VERSION}")),
+        ("0.1.0-draft", format!("build it anew for {VERSION}")),
         ("9.9.9", format!("upgrade the host, or build it anew for {VERSION}")),
     ] {
         let text = format!(

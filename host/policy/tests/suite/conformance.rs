@@ -4,9 +4,10 @@
 use pointsman_bundle::{POLICIES, Policy};
 use pointsman_policy::{
     Binding, Checked, FixedPolicies, LibrarySettings, Limits, LimitsByKind, Metering, OnFailure,
-    PolicyHost, PolicyLibrary, Refusal, SlotState, Source, Stage, StandardPolicy,
+    PolicyHost, PolicyLibrary, PredictedColumns, Refusal, SlotState, Source, Stage, StandardPolicy,
 };
 use pointsman_scheduler::Slot;
+use pointsman_scheduler::columns::WorkerColumn;
 use pointsman_scheduler::policies::{Action, NO_WORKER, Policies, Proposal};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,9 @@ const ROWS: [usize; 4] = [0, 1, 1_000, 10_000];
 /// Configurations beside `{}` that make it decide otherwise.
 fn variants(policy: &str) -> &'static [&'static str] {
     match policy {
-        "weighted-score" => &[r#"{"cpu":1,"memory":0,"rtt":0,"iops":0}"#],
+        "weighted-score" => {
+            &[r#"{"cpu":1,"memory":0,"rtt":0,"iops":0}"#, r#"{"predicted":["memory","cpu"]}"#]
+        }
         "least-connections" => &[r#"{"count_connections":true}"#],
         "best-fit" => &[r#"{"by":"memory"}"#, r#"{"by":"mean"}"#],
         "spread" => &[r#"{"by":"cpu"}"#, r#"{"by":"memory"}"#],
@@ -26,13 +29,15 @@ fn variants(policy: &str) -> &'static [&'static str] {
         "priority-ageing" => &[r#"{"ageing_s":0.5}"#],
         "fair-share" => &[r#"{"weights":{"research":2}}"#],
         "threshold" => &[r#"{"raise_priority_to":5,"min_elapsed_s":0,"over_expected":1}"#],
+        "lstm-rescheduling" => &[r#"{"resources":["memory","cpu"],"min_elapsed_s":0}"#],
         "trend" => &[r#"{"certainty":0,"min_elapsed_s":0,"limit":0.1}"#],
         _ => &[],
     }
 }
 
 fn for_each(mut check: impl FnMut(&Policy, &str)) {
-    for policy in POLICIES {
+    // Forecasters have a suite of their own.
+    for policy in POLICIES.iter().filter(|it| it.slot != "forecasting") {
         for config in ["{}"].iter().chain(variants(policy.name)) {
             println!("{} {config}", policy.name);
             check(policy, config);
@@ -51,6 +56,10 @@ fn library(limits: LimitsByKind) -> PolicyLibrary {
 
 fn check(library: &PolicyLibrary, policy: &Policy, config: &str) -> Result<Checked, Refusal> {
     library.check(policy.bytes, None, config)
+}
+
+fn all_predicted() -> PredictedColumns {
+    PredictedColumns { fit: WorkerColumn::PREDICTED.to_vec(), unfit: Vec::new() }
 }
 
 /// A host in which the policy serves its slot.
@@ -74,7 +83,7 @@ fn host(policy: &Policy, config: &str, limits: Limits) -> PolicyHost {
         Slot::Rescheduling => policies.rescheduling = Some(source),
         Slot::Forecasting => unreachable!("asked for elsewhere"),
     }
-    let mut host = PolicyHost::fixed(policies).unwrap();
+    let mut host = PolicyHost::fixed_with(policies, all_predicted()).unwrap();
     host.begin_round();
     host
 }
@@ -204,7 +213,7 @@ fn every_standard_policy_is_admitted_and_says_who_it_is() {
 #[test]
 fn no_standard_policy_takes_a_key_that_it_does_not_know() {
     let library = library(LimitsByKind::default());
-    for policy in POLICIES {
+    for policy in POLICIES.iter().filter(|it| it.slot != "forecasting") {
         let refuse = |config: &str| {
             let refusal = check(&library, policy, config).expect_err("not its configuration");
             assert_eq!(refusal.stage, Stage::Start, "{}: {refusal}", policy.name);
@@ -293,6 +302,7 @@ fn every_score_is_the_sum_of_the_terms_it_is_explained_by() {
     });
     let settings = LibrarySettings { standard: standard.collect(), ..LibrarySettings::default() };
     let (mut host, library) = PolicyHost::start(settings).unwrap();
+    library.set_predicted(all_predicted());
     for_each(|policy, config| {
         if slot_of(policy) != Slot::Scoring {
             return;
@@ -369,6 +379,7 @@ fn alarming(column: &str) -> f64 {
         "expected-ms" => 1e3,
         "running" | "hot-samples" => 9.0,
         "cpu-used" | "cpu-fitted" | "memory-used" | "memory-fitted" => 0.8,
+        "predicted:cpu-used" | "predicted:memory-used" => 0.9,
         "cpu-slope" | "memory-slope" => 0.005,
         "cpu-slope-error" | "memory-slope-error" => 0.001,
         "attempt" => 1.0,

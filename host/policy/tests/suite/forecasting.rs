@@ -1,6 +1,7 @@
 //! Forecasting policies: checked, measured and served like any other.
 
 use crate::guests::{Guest, contract};
+use pointsman_forecast_models::{Lstm, Weights};
 use pointsman_policy::{
     Assets, Binding, ForecastHost, IncidentKind, Inspected, Inspector, LibrarySettings,
     LimitsByKind, OnFailure, PACKAGE, PolicyHost, PolicyLibrary, PredictedColumns, Refusal,
@@ -427,4 +428,81 @@ fn a_policy_is_checked_with_the_files_beside_it() {
     inspector.check(&subject(&bytes, &assets)).unwrap();
     let none = Assets::default();
     assert_eq!(inspector.check(&subject(&bytes, &none)).unwrap_err().stage, Stage::Start);
+}
+
+/// The standard forecasters, with what they need beside them.
+fn standard_forecasters() -> Vec<(&'static str, Assets)> {
+    let weights = |column| {
+        let bytes = pointsman_fixtures::weights(column, 5_000, 30, 0.25);
+        (format!("{column}.safetensors"), Arc::from(bytes))
+    };
+    let weights = Assets::of([weights("cpu-used"), weights("memory-used")].into());
+    let assets = |name| if name == "lstm-forecast" { weights.clone() } else { Assets::default() };
+    let standard = pointsman_bundle::POLICIES.iter().filter(|it| it.slot == "forecasting");
+    standard.map(|policy| (policy.name, assets(policy.name))).collect()
+}
+
+#[test]
+fn no_standard_forecaster_is_slow_or_refused_and_none_answers_for_a_row_by_the_others() {
+    let inspector = Inspector::new(LimitsByKind::default()).unwrap();
+    for (name, assets) in standard_forecasters() {
+        let bytes = pointsman_bundle::find(name).unwrap().bytes;
+        let bench = inspector.bench(&subject(bytes, &assets), &[1, 1_000]).unwrap();
+        assert_eq!(bench.inspected.provides, ["predicted:cpu-used", "predicted:memory-used"]);
+        assert!(bench.rows.iter().all(|row| row.cost.is_ok()), "{name}: {:?}", bench.rows);
+        let mut site = Site::new();
+        site.write(&format!("{name}.wasm"), bytes);
+        let folder = site.root.path().join("policies").join(name);
+        if name == "lstm-forecast" {
+            std::fs::create_dir(&folder).unwrap();
+            for column in ["cpu-used", "memory-used"] {
+                let weights = pointsman_fixtures::weights(column, 5_000, 30, 0.25);
+                std::fs::write(folder.join(format!("{column}.safetensors")), weights).unwrap();
+            }
+        }
+        site.bind(Slot::Forecasting, name);
+        let (_, profile) = site.forecasts.serving().unwrap();
+        let value = |list: usize, row: usize| match (list * 7 + row * 13) % 11 {
+            0 => f64::NAN,
+            at => at as f64 / 11.0,
+        };
+        let lists = |rows: &[usize]| -> Vec<Vec<f64>> {
+            let list = |list| rows.iter().map(|row| value(list, *row)).collect();
+            (0..profile.n_lists()).map(list).collect()
+        };
+        let all: Vec<usize> = (0..50).collect();
+        let together = site.forecasts.forecast(&profile, &lists(&all), all.len()).unwrap();
+        for row in all {
+            let alone = site.forecasts.forecast(&profile, &lists(&[row]), 1).unwrap();
+            let [cpu, memory] = &together[..] else { panic!("two columns") };
+            assert_eq!((alone[0][0], alone[1][0]), (cpu[row], memory[row]), "{name}, row {row}");
+        }
+    }
+}
+
+#[test]
+fn a_network_answers_in_the_component_as_it_does_natively() {
+    let inspector = Inspector::new(LimitsByKind::default()).unwrap();
+    let bytes = pointsman_bundle::find("lstm-forecast").unwrap().bytes;
+    for n_layers in [1, 2] {
+        let weights = pointsman_fixtures::wild_weights("cpu-used", 5_000, 30, n_layers);
+        let native = Lstm::new(&Weights::read(&weights).unwrap());
+        let assets = Assets::of([("cpu-used.safetensors".to_owned(), Arc::from(weights))].into());
+        let foreteller = inspector.foreteller(&subject(bytes, &assets)).unwrap();
+        // Holes, short histories and none at all among them.
+        let value = |sample: usize, row: usize| match (sample * 31 + row * 17) % 101 {
+            at if at == row % 101 || sample < row % 40 => f64::NAN,
+            at => 0.2 + 0.6 * at as f64 / 101.0,
+        };
+        let list = |sample| (0..1_000).map(|row| value(sample, row)).collect();
+        let lists: Vec<Vec<f64>> = (0..30).map(list).collect();
+        let expected = native.forecast(&lists);
+        let answered = foreteller.forecast(&lists, 1_000).unwrap().remove(0);
+        let difference = |(native, guest): (&f64, &f64)| (native.clamp(0.0, 1.0) - guest).abs();
+        let most = expected.iter().zip(&answered).map(difference).fold(0.0, f64::max);
+        println!("{n_layers} layer(s): at most {most:e} apart");
+        assert!(most <= 1e-5, "{most}");
+        let is_moved = |value: &f64| *value > 0.0 && *value < 1.0;
+        assert!(answered.iter().filter(|it| is_moved(it)).count() > 300, "most are within the range");
+    }
 }

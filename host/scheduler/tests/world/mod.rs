@@ -47,6 +47,8 @@ pub struct PlainPolicies {
     pub holds_ranks: bool,
     /// Rows of each call for ranks.
     pub rank_calls: Vec<usize>,
+    /// The less of it, the higher the score.
+    pub scores_by: WorkerColumn,
 }
 
 impl Default for PlainPolicies {
@@ -64,6 +66,7 @@ impl Default for PlainPolicies {
             newest_first: false,
             holds_ranks: false,
             rank_calls: Vec::new(),
+            scores_by: WorkerColumn::CpuLoad,
         }
     }
 }
@@ -93,7 +96,7 @@ impl Policies for PlainPolicies {
         Arc::new(ScoringProfile {
             stamp: self.stamp(),
             name: "plain".to_owned(),
-            needs_worker: vec![WorkerColumn::CpuLoad],
+            needs_worker: vec![self.scores_by],
             needs_task: vec![],
             node_local: self.node_local,
             banded: self.banded,

@@ -158,6 +158,20 @@ test("a reason stays while the task waits, and goes when it starts", () => {
   assert.equal(store.tasks.get("t1")?.reason, undefined);
 });
 
+test("a forecast replaces all that was foretold before, also of workers that it does not name", () => {
+  const store = new Store();
+  store.apply([snapshot(1, { workers: [worker(1), worker(2)] })], 0);
+  const foretell = (n: number, workers: string[]) => event(n, {
+    kind: "forecast", workers: workers.map((worker) => ({ worker, predicted: { horizon_ms: 5000, cpu_used: 0.5 } })),
+  });
+  const foretold = () => [...store.workers.values()].filter((it) => it.predicted !== undefined).map((it) => it.id);
+  store.apply([foretell(2, ["w1", "w2"])], 0);
+  assert.deepEqual(foretold(), ["w1", "w2"]);
+  const changes = store.apply([foretell(3, ["w2", "w9"])], 0);
+  assert.deepEqual(foretold(), ["w2"]);
+  assert.deepEqual([...changes.workers].sort(), ["w1", "w2"]);
+});
+
 test("what a worker measured before stands in front of what events bring, for workers that are known", () => {
   const store = new Store();
   store.apply([snapshot(1, { workers: [worker(1)] })], 0);

@@ -6,6 +6,7 @@ mod durability;
 mod api;
 mod events;
 mod history;
+mod forecasts;
 mod logs;
 mod workers;
 mod control;

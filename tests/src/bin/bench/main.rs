@@ -1,8 +1,9 @@
-//! The project's benchmarks: `cargo xtask bench [inner | processes | decision | simulation | waiting | hostile | stalled]`. Prints ratios of what
+//! The project's benchmarks: `cargo xtask bench [inner | processes | decision | simulation | waiting | hostile | stalled | forecasting]`. Prints ratios of what
 //! was measured side by side in one run, and keeps the numbers as JSON under `target/bench`. `--peers` alone
 //! measures other schedulers beside this one, which it installs first.
 
 mod decision;
+mod forecasting;
 mod hostile;
 mod inner;
 mod peers;
@@ -15,7 +16,7 @@ use serde_json::Value;
 use std::process::ExitCode;
 
 type Bench = fn() -> Value;
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 8] = [
     ("inner", inner::run),
     ("processes", processes::run),
     ("decision", decision::run),
@@ -23,6 +24,7 @@ const BENCHES: [(&str, Bench); 7] = [
     ("waiting", waiting::run),
     ("hostile", hostile::run),
     ("stalled", stalled::run),
+    ("forecasting", forecasting::run),
 ];
 
 fn main() -> ExitCode {

@@ -1,7 +1,7 @@
 //! `pointsman forecast backtest`: stored weights on recorded measurements.
 
 use super::table::{self, LSTM};
-use super::{parse_step, read};
+use super::{parse_factor, parse_step, read};
 use crate::exit::{BadInput, Exit, Failure};
 use crate::output::Output;
 use anyhow::{Context, anyhow};
@@ -30,6 +30,9 @@ pub struct Args {
     /// What a history is brought to, like "1m" [default: the step that the weights are for]
     #[arg(long, value_name = "DURATION", value_parser = parse_step)]
     step: Option<u64>,
+    /// Multiply what is read by this: 0.01 turns percent into the fractions that workers measure
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = parse_factor)]
+    factor: f64,
 }
 
 const AFTER_HELP: &str = "\
@@ -45,7 +48,7 @@ pub fn backtest(args: &Args, output: Output) -> Result<Exit, Failure> {
     let wanted = Wanted { column, step_ms: Some(args.step.unwrap_or(info.step_ms)) };
     let lstm = Lstm::new(&weights);
     let mut reports = Vec::new();
-    for series in read(&args.files, &wanted)? {
+    for series in read(&args.files, &wanted, args.factor)? {
         if series.step_ms != info.step_ms {
             let (name, step_ms) = (args.weights.display(), info.step_ms);
             let flaw = anyhow!("{name} is for steps of {step_ms} ms, not of {}", series.step_ms);
@@ -57,7 +60,7 @@ pub fn backtest(args: &Args, output: Output) -> Result<Exit, Failure> {
         let series: Vec<Value> = reports.iter().map(table::to_json).collect();
         output.raw(&json!({ "weights": args.weights, "series": series }).to_string());
     } else {
-        table::tell(&reports, output);
+        table::tell(&reports, LSTM, output);
     }
     Ok(Exit::Ok)
 }

@@ -7,16 +7,17 @@ use pointsman_forecast::gate::Verdict;
 use serde_json::{Value, json};
 
 /// The name of the trained network among the models.
-pub(super) const LSTM: &str = "LSTM";
+pub const LSTM: &str = "LSTM";
 
 /// Every model on every series, then how the gate sees the network.
-pub(super) fn tell(reports: &[Report], output: Output) {
+/// `model` is the one that it is about.
+pub fn tell(reports: &[Report], model: &str, output: Output) {
     let mut table = Table::new(&["SERIES", "MODEL", "MAE", "RMSE", "BY PERSISTENCE"]);
     for report in reports {
         let mut name = report.series.clone();
         for row in &report.rows {
             let ratio = row.to_persistence;
-            let is_network = row.model == LSTM;
+            let is_network = row.model == model;
             let colour = if is_network { worth(ratio) } else { Colour::Plain };
             table.row([
                 (Colour::Bold, std::mem::take(&mut name)),
@@ -31,9 +32,9 @@ pub(super) fn tell(reports: &[Report], output: Output) {
     output.line("");
     output.table(&gates(reports));
     for report in reports {
-        let better = better(report);
+        let better = better(report, model);
         if !better.is_empty() {
-            let note = format!("{}: better than the {LSTM}: {}", report.series, better.join(", "));
+            let note = format!("{}: better than the {model}: {}", report.series, better.join(", "));
             output.parts(&[(Colour::Yellow, &note)]);
         }
     }
@@ -78,8 +79,8 @@ fn worth(to_persistence: Option<f64>) -> Colour {
 }
 
 /// The models whose mean absolute error is smaller than the network's.
-fn better(report: &Report) -> Vec<&str> {
-    let Some(network) = report.row(LSTM) else { return Vec::new() };
+fn better<'a>(report: &'a Report, model: &str) -> Vec<&'a str> {
+    let Some(network) = report.row(model) else { return Vec::new() };
     let rows = report.rows.iter().filter(|row| row.mae < network.mae);
     rows.map(|row| row.model.as_str()).collect()
 }
@@ -89,7 +90,7 @@ fn number(value: f64) -> String {
     if value == 0.0 || value.abs() >= 0.01 { format!("{value:.4}") } else { format!("{value:.2e}") }
 }
 
-pub(super) fn to_json(report: &Report) -> Value {
+pub fn to_json(report: &Report) -> Value {
     let models = report.rows.iter().map(|row| {
         json!({
             "model": row.model,

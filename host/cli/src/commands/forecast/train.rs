@@ -2,7 +2,7 @@
 
 use super::bar::Bar;
 use super::table::{self, LSTM};
-use super::{parse_step, read};
+use super::{parse_factor, parse_step, read};
 use crate::exit::{BadInput, Exit, Failure};
 use crate::output::{Colour, Output};
 use anyhow::{Context, anyhow};
@@ -31,6 +31,9 @@ pub struct Args {
     /// formats have points every 5m]
     #[arg(long, value_name = "DURATION", value_parser = parse_step)]
     step: Option<u64>,
+    /// Multiply what is read by this: 0.01 turns percent into the fractions that workers measure
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = parse_factor)]
+    factor: f64,
     /// Samples that a forecast goes by [default: 30, fewer for short series]
     #[arg(long, value_name = "N")]
     window: Option<usize>,
@@ -65,7 +68,7 @@ pub fn train(args: &Args, output: Output) -> Result<Exit, Failure> {
         check_folder(out)?;
     }
     let wanted = Wanted { column: args.column.clone(), step_ms: args.step };
-    let all = read(&args.files, &wanted)?;
+    let all = read(&args.files, &wanted, args.factor)?;
     let groups: Vec<&[Series]> = if args.each { all.chunks(1).collect() } else { vec![&all] };
     let mut runs = Vec::new();
     for group in groups {
@@ -147,7 +150,7 @@ fn tell(runs: &[Run], args: &Args, output: Output) {
     }
     output.line("");
     let reports: Vec<Report> = runs.iter().flat_map(|run| run.reports.clone()).collect();
-    table::tell(&reports, output);
+    table::tell(&reports, LSTM, output);
     match &args.out {
         Some(out) => output.line(format!("{}: the weights", out.display())),
         None if args.each => {}

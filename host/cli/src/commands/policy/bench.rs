@@ -1,12 +1,15 @@
 //! `pointsman policy bench`: what the calls of a policy cost, beside the host's own policy.
 
 use super::check;
+use super::series;
 use super::subject::{SubjectArgs, inspector};
+use crate::commands::forecast::{self, table};
 use crate::exit::{Exit, Failure};
 use crate::output::{Colour, Output, Table};
 use crate::shown;
 use pointsman_policy::{Bench, BenchRow};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Measures calls of a policy beside the host's own policy of that slot; needs no host
@@ -19,6 +22,14 @@ pub struct Args {
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = ROWS,
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rows: Vec<u32>,
+    /// Recorded measurements to try a forecasting policy on, as "forecast backtest" takes them
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    series: Vec<PathBuf>,
+    /// Multiply what is read from --series by this: 0.01 turns percent into the fractions that workers
+    /// measure
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = forecast::parse_factor,
+        requires = "series")]
+    factor: f64,
 }
 
 const AFTER_HELP: &str = "\
@@ -34,10 +45,22 @@ pub fn bench(args: &Args, output: Output) -> Result<Exit, Failure> {
         Ok(bench) => bench,
         Err(refusal) => return Ok(loaded.tell_refusal(&refusal, output)),
     };
+    let reports = match args.series.as_slice() {
+        [] => Vec::new(),
+        files => series::reports(&inspector()?, &loaded, files, args.factor)?,
+    };
     if output.json {
-        output.raw(&to_json(&bench, &loaded.shown()).to_string());
+        let mut value = to_json(&bench, &loaded.shown());
+        if !args.series.is_empty() {
+            value["series"] = reports.iter().map(table::to_json).collect();
+        }
+        output.raw(&value.to_string());
     } else {
         tell(&bench, output);
+        if !args.series.is_empty() {
+            output.line("");
+            table::tell(&reports, series::MODEL, output);
+        }
     }
     let is_answered = bench.rows.iter().all(|row| row.cost.is_ok());
     Ok(if is_answered { Exit::Ok } else { Exit::NotSucceeded })

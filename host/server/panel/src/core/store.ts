@@ -4,7 +4,7 @@
 import { Ring } from "./ring";
 import { SortedIds, idNumber } from "./sorted";
 import type {
-  Counts, Feedback, Job, MeasurementRow, Message, Policies, PublicEvent, Queue, Snapshot, Task,
+  Counts, Feedback, Job, MeasurementRow, Message, Policies, Predicted, PublicEvent, Queue, Snapshot, Task,
   TaskState, Worker,
 } from "./wire";
 
@@ -243,8 +243,20 @@ export class Store {
         this.changeWorker(event.worker, { measurements: it }, changes);
         break;
       }
+      case "forecast":
+        this.foretell(event.workers, changes);
+        break;
       default:
       // Kinds that change no row, and those of later versions.
+    }
+  }
+
+  /** Of workers that are not named nothing is foretold any more. */
+  private foretell(foretold: { worker: string; predicted: Predicted }[], changes: Changes): void {
+    const named = new Map(foretold.map((it) => [it.worker, it.predicted]));
+    for (const [id, worker] of this.workers) {
+      const predicted = named.get(id);
+      if (predicted !== undefined || worker.predicted !== undefined) this.changeWorker(id, { predicted }, changes);
     }
   }
 

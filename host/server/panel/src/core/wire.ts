@@ -4,7 +4,7 @@ export type TaskState =
   | "PENDING" | "ASSIGNED" | "RUNNING" | "SUCCEEDED" | "FAILED" | "SKIPPED" | "CANCELLED";
 export type JobState = "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED";
 export type WorkerState = "live" | "suspect" | "draining" | "lost";
-export type Slot = "scoring" | "queue" | "rescheduling";
+export type Slot = "scoring" | "queue" | "rescheduling" | "forecasting";
 export type Terms = [string, number][];
 
 export const TASK_STATES: readonly TaskState[] =
@@ -72,8 +72,11 @@ export interface Worker {
   id: string; name: string; state: WorkerState; drained?: boolean; incarnation: number;
   capacity: Amounts; free?: Amounts; labels?: Record<string, string>; limits?: string;
   measurements: Measurements; last_heartbeat_ms_ago?: number; running: number;
-  quarantined_until?: string;
+  quarantined_until?: string; predicted?: Predicted;
 }
+
+/** What will be measured, some time after the newest measurement. */
+export interface Predicted extends Measurements { horizon_ms: number }
 
 export interface Queue {
   name: string; paused: boolean; pending: number; placed: number; limit?: number; discipline?: string;
@@ -94,7 +97,17 @@ export interface Policy {
   calls: number; failures: number; failures_by_kind?: Record<string, number>; lines_dropped: number;
   gauges?: Record<string, number>; p50_us?: number; p99_us?: number; since: string; source: string;
   bound?: string; chosen?: string; refusals: number; provenance?: Provenance; message?: string;
-  last_failure?: FailedPolicy;
+  last_failure?: FailedPolicy; forecasts?: Forecasts;
+}
+
+/** How the forecasts of the policy in force turned out. */
+export interface Forecasts {
+  horizon_ms: number; interval_ms: number; asked?: string; workers: number; took_us: number; columns: ForecastColumn[];
+}
+
+export interface ForecastColumn {
+  column: string; fit: boolean; compared: number; error: number; persistence_error: number;
+  seasonal_error?: number; ratio?: number;
 }
 
 export interface AvailablePolicy {
@@ -135,6 +148,7 @@ export type EventBody =
   | { kind: "worker_quarantined"; worker: string; n_failures: number; until?: string }
   | { kind: "losses_held"; n_silent: number; n_workers: number; until: string }
   | { kind: "measured"; worker: string; measurements: Measurements }
+  | { kind: "forecast"; workers: { worker: string; predicted: Predicted }[] }
   | { kind: "feedback"; task: string; attempt: number; term: number; feedback: Feedback }
   | { kind: "stale_report"; worker: string; task: string; attempt: number; term: number }
   | { kind: "queue"; queue: Queue }

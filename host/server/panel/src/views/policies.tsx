@@ -2,8 +2,8 @@
 
 import { useEffect } from "preact/hooks";
 import { send } from "../api";
-import { count, decimal, micros, plural } from "../core/format";
-import type { AvailablePolicy, FailedPolicy, Policies, Policy, PolicySwap, RefusedPolicy, Slot } from "../core/wire";
+import { count, decimal, duration, micros, plural } from "../core/format";
+import type { AvailablePolicy, FailedPolicy, Forecasts, Policies, Policy, PolicySwap, RefusedPolicy, Slot } from "../core/wire";
 import { followChanges } from "../live";
 import { Action } from "../parts/action";
 import { useAsked } from "../parts/asked";
@@ -11,9 +11,10 @@ import { Facts, Failed, Section, Waiting } from "../parts/notes";
 import { Generation } from "../parts/terms";
 import { Since, Time } from "../parts/times";
 
-const SLOTS: readonly Slot[] = ["scoring", "queue", "rescheduling"];
+const SLOTS: readonly Slot[] = ["scoring", "queue", "rescheduling", "forecasting"];
 const WHAT: Record<Slot, string> = {
   scoring: "which worker gets a task", queue: "which task comes next", rescheduling: "what running work is moved",
+  forecasting: "what workers will measure",
 };
 const REFRESH_MS = 3000;
 
@@ -105,7 +106,35 @@ function Serving({ policy }: { policy: Policy }) {
           ...Object.entries(policy.gauges ?? {}).map(([name, value]): [string, string] => [`gauge ${name}`, decimal(value)]),
         ]}
       />
+      {policy.forecasts && <Foretold forecasts={policy.forecasts} />}
       {policy.last_failure && <LastFailure failure={policy.last_failure} />}
+    </>
+  );
+}
+
+function Foretold({ forecasts }: { forecasts: Forecasts }) {
+  return (
+    <>
+      <p class="muted">
+        {plural(forecasts.workers, "worker is", "workers are")} foretold every {duration(forecasts.interval_ms)},{" "}
+        {duration(forecasts.horizon_ms)} ahead; the last time took {micros(forecasts.took_us)}.
+      </p>
+      <table class="plain" data-testid="forecasts">
+        <thead><tr><th>Column</th><th>Forecasts</th><th>Off by</th><th>Newest value</th><th>A day before</th><th>Ratio</th><th>Compared</th></tr></thead>
+        <tbody>
+          {forecasts.columns.map((it) => (
+            <tr key={it.column}>
+              <td class="cell-name">{it.column}</td>
+              <td><span class={it.fit ? "tag" : "tag is-warn"}>{it.fit ? "✓ fit" : "! unfit"}</span></td>
+              <td class="num">{decimal(it.error)}</td>
+              <td class="num">{decimal(it.persistence_error)}</td>
+              <td class="num">{it.seasonal_error === undefined ? "–" : decimal(it.seasonal_error)}</td>
+              <td class="num">{it.ratio === undefined ? "–" : decimal(it.ratio)}</td>
+              <td class="num">{count(it.compared)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </>
   );
 }

@@ -168,6 +168,7 @@ function WorkerBody({ worker, score }: { worker: Worker; score?: Standing }) {
             ["Limits", worker.limits],
             ["Lives", worker.incarnation > 1 && worker.incarnation],
             ["Connections", worker.measurements.connections],
+            ...foretold(worker),
             ["Labels", worker.labels && Object.keys(worker.labels).length > 0 &&
               <span class="list">{Object.entries(worker.labels).map(([name, value]) => <code key={name}>{name}={value}</code>)}</span>],
             ["Gets no work", score !== undefined && score.verdict !== "fits" && score.text],
@@ -187,6 +188,20 @@ function WorkerBody({ worker, score }: { worker: Worker; score?: Standing }) {
       </div>
     </div>
   );
+}
+
+/** What the forecasting policy says of it. */
+function foretold({ predicted }: Worker): [string, string][] {
+  if (predicted === undefined) return [];
+  const ahead = `in ${duration(predicted.horizon_ms)}`;
+  const rows: [string, string | undefined][] = [
+    [`cpu ${ahead}`, predicted.cpu_used === undefined ? undefined : percent(predicted.cpu_used)],
+    [`memory ${ahead}`, predicted.memory_used === undefined ? undefined : percent(predicted.memory_used)],
+    [`disk ${ahead}`, predicted.iops_used === undefined ? undefined : percent(predicted.iops_used)],
+    [`round trip ${ahead}`, predicted.rtt_ms === undefined ? undefined : duration(predicted.rtt_ms)],
+    [`connections ${ahead}`, predicted.connections?.toFixed(0)],
+  ];
+  return rows.filter((row): row is [string, string] => row[1] !== undefined);
 }
 
 /** Before anything came in by events: the last numbers alone. */
