@@ -15,7 +15,7 @@ TRAINED = 2000
 # The load of the file is that of a whole group of machines: so much of it falls on a worker.
 SCALE = 0.75
 # What one task adds.
-SHARE = 0.08
+SHARE = 0.07
 LIMIT = 0.85
 # Points of an hour, after which the recording has its peaks.
 HOUR = 12
@@ -29,26 +29,32 @@ def recording():
         return [float(row["value"]) / 100 * SCALE for row in csv.DictReader(file)]
 
 
-# Workers between which the part that trains is divided.
+# Workers that replay the part that trains, each with tasks of its own.
 N_TRAINING = 4
-# How often tasks begin or end on one of them, in a step.
-CHANGES = 0.1
+# How often what they run changes, in a step, and how much of that is many tasks at once.
+CHANGES, LARGE = 0.3, 0.4
+RUNNING_MAX = 5
 
 
 def write_history(path, points, step_s):
     """As `pointsman history export` writes it, with a step instead of five minutes: what workers would have
     measured that run tasks meanwhile. A network that never saw these would take them for peaks."""
     chance = random.Random(1)
-    n_points = len(points) // N_TRAINING
     with open(path, "w") as file:
         file.write("at_ms,worker,cpu_used,memory_used,iops_used,rtt_ms,connections\n")
         for worker in range(N_TRAINING):
             n_tasks = 3
-            for number, base in enumerate(points[worker * n_points:(worker + 1) * n_points], 1):
+            for number, base in enumerate(points, 1):
                 if chance.random() < CHANGES:
-                    n_tasks = min(max(n_tasks + chance.choice((-1, 1)), 0), 5)
+                    n_tasks = changed(n_tasks, chance)
                 used = min(1.0, base + SHARE * n_tasks)
                 file.write(f"{number * step_s * 1000},w{worker},{used:.4f},,,,\n")
+
+
+def changed(n_tasks, chance):
+    if chance.random() < LARGE:
+        return chance.randint(0, RUNNING_MAX)
+    return min(max(n_tasks + chance.choice((-1, 1)), 0), RUNNING_MAX)
 
 
 def rate(demand):

@@ -31,7 +31,7 @@ class Pace:
         self.heartbeat_ms = 200 if is_quick else 500
         self.horizon = 3 if is_quick else 2
         self.window = 25
-        self.hidden = 12 if is_quick else 20
+        self.hidden = 12 if is_quick else 24
         self.n_chains = 18
         self.chain_s = 16 if is_quick else 90
 
