@@ -18,6 +18,8 @@ from load import HOUR, LIMIT, TRAINED, Load, recording, write_history
 WEIGHTS = "cpu-used.safetensors"
 WORKERS = [f"w{number}" for number in range(1, 7)]
 CORES = 5
+# A host needs about so long until it listens.
+STARTS_S = 1.0
 # A column has to be found unfit within so many intervals of the policy.
 INTERVALS_MAX = 10
 
@@ -242,6 +244,8 @@ def train(cluster, pace, points):
 def play(cluster, pace):
     points = recording()
     weights = train(cluster, pace, points)
+    # Reviews are counted from the start of the host: in the middle of a step they favour neither policy.
+    time.sleep((pace.step_s / 2 - STARTS_S - time.time()) % pace.step_s)
     cluster.start(CORES)
     load = Load(cluster, points, pace.step_s)
     load.start()
