@@ -18,6 +18,7 @@ pub struct Agents {
     data_dir: PathBuf,
     token: Option<String>,
     limits: LimitOptions,
+    measurements: Option<PathBuf>,
 }
 
 const ONE_CORE_MILLI: u64 = 1000;
@@ -29,7 +30,8 @@ impl Agents {
         let token = config.auth.worker.as_deref().map(read_token).transpose()?;
         let data_dir = config.server.data_dir.join("workers");
         let limits = limits(config.worker.limits);
-        Ok(Agents { n: config.server.workers, data_dir, token, limits })
+        let measurements = config.worker.measurements.clone();
+        Ok(Agents { n: config.server.workers, data_dir, token, limits, measurements })
     }
 
     /// Runs them until `end_asked` is done; they have ended when this returns.
@@ -50,6 +52,7 @@ impl Agents {
         options.capacity = Some(share(machine_capacity(), number, self.n));
         options.token = self.token.clone();
         options.limits = self.limits.clone();
+        options.measurements = self.measurements.clone();
         let stopped = async {
             // Also when the sender is gone.
             let _ = stopped.wait_for(|stop| *stop).await;

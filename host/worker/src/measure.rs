@@ -1,6 +1,10 @@
 //! What the worker measures of its machine: cpu, memory, disk operations, connections.
 
+mod elsewhere;
+
+use elsewhere::Elsewhere;
 use pointsman_protocol::worker::{WireCapacity, WireMeasurements};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use sysinfo::System;
 
@@ -10,19 +14,30 @@ pub(crate) struct Meter {
     last_disk: Option<(Instant, u64)>,
     /// Operations a second that count as full; grows with what was seen.
     iops_max: f64,
+    elsewhere: Option<Elsewhere>,
 }
 
 /// What even a plain disk does.
 const IOPS_FLOOR: f64 = 1000.0;
 
 impl Meter {
-    pub fn new(capacity: WireCapacity) -> Meter {
+    /// What the file `elsewhere` says takes the place of what is measured.
+    pub fn new(capacity: WireCapacity, elsewhere: Option<PathBuf>) -> Meter {
         let mut system = System::new();
         system.refresh_cpu_usage();
-        Meter { system, capacity, last_disk: None, iops_max: IOPS_FLOOR }
+        let elsewhere = elsewhere.map(Elsewhere::new);
+        Meter { system, capacity, last_disk: None, iops_max: IOPS_FLOOR, elsewhere }
     }
 
     pub fn measure(&mut self, rtt: Option<Duration>) -> WireMeasurements {
+        let measured = self.measure_machine(rtt);
+        match &mut self.elsewhere {
+            Some(elsewhere) => elsewhere.replace(measured),
+            None => measured,
+        }
+    }
+
+    fn measure_machine(&mut self, rtt: Option<Duration>) -> WireMeasurements {
         self.system.refresh_cpu_usage();
         self.system.refresh_memory();
         let n_cores = self.system.cpus().len() as f64;

@@ -28,6 +28,9 @@ pub struct WorkerOptions {
     /// Bytes kept per output stream of an attempt.
     pub output_cap: u64,
     pub limits: LimitOptions,
+    /// A JSON file with fields of `WireMeasurements`, read with each heartbeat: its values take the
+    /// place of what is measured.
+    pub measurements: Option<PathBuf>,
     /// Acknowledge starts as succeeded without running anything: for measuring the host.
     pub no_execution: bool,
 }
@@ -44,6 +47,7 @@ impl WorkerOptions {
             kill_grace: Duration::from_secs(10),
             output_cap: 8 << 20,
             limits: LimitOptions::default(),
+            measurements: None,
             no_execution: false,
         }
     }

@@ -105,7 +105,7 @@ impl Session {
             events,
             uploads: Uploads::new(client.clone()),
             client,
-            meter: Meter::new(capacity),
+            meter: Meter::new(capacity, options.measurements.clone()),
             backoff: Backoff::new(life),
             rtt: None,
             options: WorkerOptions { capacity: Some(capacity), ..options },

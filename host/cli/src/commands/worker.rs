@@ -38,6 +38,9 @@ pub struct Args {
     /// Of this worker alone: identity, working folders, output
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// JSON like {"cpu_used":0.7}, read with each heartbeat, instead of what is measured
+    #[arg(long, value_name = "FILE")]
+    measurements: Option<PathBuf>,
     /// Report every task as succeeded without running it: for measuring the host
     #[arg(long)]
     no_execution: bool,
@@ -84,6 +87,7 @@ fn options(args: Args, connection: &Connection) -> Result<WorkerOptions, Failure
     });
     options.labels = labels;
     options.limits = limits(section.limits);
+    options.measurements = args.measurements.or(section.measurements);
     options.token = token_file.as_deref().map(read_token).transpose()?;
     options.no_execution = args.no_execution;
     Ok(options)

@@ -123,6 +123,7 @@ impl Config {
             "labels": worker.labels,
             "token_file": worker.token_file,
             "data_dir": worker.data_dir,
+            "measurements": worker.measurements,
             "limits": { "memory": worker.limits.memory_name(), "cpu": worker.limits.cpu.name() },
         })
     }

@@ -20,6 +20,8 @@ pub struct WorkerSection {
     pub labels: BTreeMap<String, String>,
     pub token_file: Option<PathBuf>,
     pub data_dir: PathBuf,
+    /// What is said elsewhere of the machine's load.
+    pub measurements: Option<PathBuf>,
     pub limits: LimitsSection,
 }
 
@@ -67,6 +69,7 @@ pub(super) fn read(section: &mut Section) -> WorkerSection {
         labels,
         token_file: section.optional_path("token_file"),
         data_dir: section.path("data_dir", "pointsman-worker"),
+        measurements: section.optional_path("measurements"),
         limits: section.with("limits", read_limits),
     }
 }

@@ -62,7 +62,7 @@ fn tell_slot(policy: &PolicyView, output: Output) {
     output.line("");
     let name = format!("{} {}", policy.name, policy.version);
     output.wrapped("", &format!("{}: {}", policy.slot, name.trim_end()));
-    let fact = |label: &str, text: &str| output.wrapped(&format!("  {label:<10}"), text);
+    let fact = |label: &str, text: &str| output.wrapped(&format!("  {label:<9} "), text);
     fact("from", &policy.source);
     if policy.digest != "native" {
         fact("sha256", &policy.digest);
