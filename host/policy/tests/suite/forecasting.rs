@@ -302,7 +302,10 @@ fn no_policy_serves_without_the_forecasts_that_it_needs_and_it_comes_back_with_t
     let told = |site: &Site| site.status(Slot::Scoring).warning;
     let needs = |why: &str| Some(format!("foreseeing 1.0.0 needs predicted:cpu-used, which {why}"));
     assert_eq!(site.serving(Slot::Scoring), "plain");
-    assert_eq!(told(&site), needs("no forecasting policy provides; bind one to the slot forecasting"));
+    assert_eq!(
+        told(&site),
+        needs("no forecasting policy provides; bind one to the slot forecasting")
+    );
     let incidents = site.host.take_incidents();
     let n_waiting = incidents.iter().filter(|it| it.kind == IncidentKind::Waiting).count();
     assert_eq!(n_waiting, 1, "{incidents:?}");
