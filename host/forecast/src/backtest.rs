@@ -10,7 +10,7 @@ use crate::series::{Segment, Series};
 
 /// The part of each segment that models are fitted to; the rest is the test.
 const TRAINING_PART: f64 = 0.7;
-/// An error of a fraction that counts as nothing.
+/// An error that counts as nothing, in the unit of the column: what is measured is a fraction, ms or a count.
 pub const NOISE: f64 = 0.001;
 
 /// Index of the first point of the test: floor(0.7 n).

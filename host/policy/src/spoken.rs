@@ -39,7 +39,7 @@ pub(crate) trait Adapter: Sync {
     ) -> wasmtime::Result<Box<dyn Calls>>;
 }
 
-/// One row for the line before that of today. No line is released yet.
+/// One row for the line before that of today. There is none before the first.
 const ADAPTERS: &[&dyn Adapter] = &[];
 
 /// The versions beside that of today.

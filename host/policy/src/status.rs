@@ -118,6 +118,8 @@ pub struct GenerationStatus {
     pub stamp: PolicyStamp,
     /// None for a native policy.
     pub digest: Option<Digest>,
+    /// Of the files beside it; None: there are none.
+    pub assets: Option<Digest>,
     pub origin: Origin,
     /// None for the host's own default.
     pub since: Option<SystemTime>,
@@ -232,6 +234,7 @@ impl GenerationStatus {
             provenance: generation.provenance.clone(),
             stamp: generation.stamp,
             digest: generation.key.map(|key| key.digest),
+            assets: generation.key.and_then(|key| key.assets),
             origin: generation.origin.clone(),
             since: generation.loaded,
             calls: stats.calls(),

@@ -211,6 +211,7 @@ impl PolicyDesk {
             version: serving.version.clone(),
             generation: serving.stamp.generation,
             digest: digest_text(serving.digest),
+            assets: serving.assets.map(|digest| digest.to_string()),
             state: slot.state.code().to_owned(),
             calls: serving.calls,
             failures: serving.failures.values().sum(),

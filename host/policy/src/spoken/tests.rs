@@ -1,4 +1,4 @@
-//! Policies of released versions serve beside those of today. No line is released yet, so the one before
+//! Policies of released versions serve beside those of today. There is no line before the first, so the one before
 //! is made up: 0.0.9, whose functions all have other shapes. What is plugged in here is what a row of
 //! the real tables is.
 

@@ -73,6 +73,9 @@ pub struct PolicyView {
     pub generation: u32,
     /// Of its SHA-256, in hexadecimal digits; `native` for a policy that is part of the host.
     pub digest: String,
+    /// Of the files beside it, such as weights, all together; absent: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assets: Option<String>,
     /// `serving`, `fallback` or `held`.
     pub state: String,
     pub calls: u64,

@@ -210,7 +210,7 @@ impl Serving {
             let own = own.and_then(|it| it.window).map(|it| it.step_ms);
             // A whole number of seconds.
             let step_ms = own.unwrap_or(interval_ms.div_ceil(1_000) * 1_000);
-            Judge::new(*column, step_ms, horizon_ms, 1)
+            Judge::new(*column, step_ms, horizon_ms, interval_ms)
         };
         let judges: Vec<Judge> = profile.provides.iter().map(judge).collect();
         let status = ForecastStatus {

@@ -2,9 +2,10 @@
 //! with what was measured, and with what would have been said without any model.
 
 use super::samples::Samples;
+use pointsman_forecast::backtest::NOISE;
 use pointsman_forecast::gate::{Gate, Matured, Verdict};
 use pointsman_scheduler::WorkerId;
-use pointsman_scheduler::columns::{Range, WorkerColumn};
+use pointsman_scheduler::columns::WorkerColumn;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
@@ -35,25 +36,18 @@ pub(super) struct Foretold {
     pub newest: f64,
 }
 
-/// A step whose moment has come: of it, and of the one a season before, the host's history is asked.
-pub(super) const SEASON_MS: u64 = 86_400_000;
-
-/// An error below this counts as nothing, in the column's unit.
-fn noise(column: WorkerColumn) -> f64 {
-    match column.info().range {
-        Range::Fraction => 0.001,
-        _ => 0.1,
-    }
-}
+/// What was measured so long before is another plain forecast.
+const SEASON_MS: u64 = 86_400_000;
 
 impl Judge {
-    /// `n_kept`: steps that windows look back.
-    pub fn new(column: WorkerColumn, step_ms: u64, horizon_ms: u64, n_kept: usize) -> Judge {
+    /// It is asked every `interval_ms`, and may be late by another such time.
+    pub fn new(column: WorkerColumn, step_ms: u64, horizon_ms: u64, interval_ms: u64) -> Judge {
         let horizon_steps = horizon_ms.div_ceil(step_ms).max(1);
+        let n_kept = horizon_steps + 2 * interval_ms.div_ceil(step_ms) + 1;
         Judge {
             column,
-            samples: Samples::new(step_ms, n_kept + horizon_steps as usize),
-            gate: Gate::new(noise(column)),
+            samples: Samples::new(step_ms, n_kept as usize),
+            gate: Gate::new(NOISE),
             waiting: VecDeque::new(),
             horizon_steps,
         }
@@ -131,7 +125,7 @@ mod tests {
 
     #[test]
     fn no_bad_forecaster_is_borne_for_more_than_ten_rounds_and_a_good_one_comes_back() {
-        let judge = || Judge::new(WorkerColumn::CpuUsed, 1_000, 1_000, 30);
+        let judge = || Judge::new(WorkerColumn::CpuUsed, 1_000, 1_000, 1_000);
         let mut good = judge();
         run(&mut good, 100..150, 0.0);
         assert!(good.verdict().is_fit && good.verdict().n_matured >= 30);
@@ -147,8 +141,22 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_forgotten_that_is_asked_about_seldom() {
+        let mut judge = Judge::new(WorkerColumn::CpuUsed, 1_000, 1_000, 10_000);
+        for step in 100..200 {
+            judge.samples.note(WorkerId(1), step * 1_000, 0.5);
+            if step % 10 == 0 {
+                judge.mature(step * 1_000, |_, _| FxHashMap::default());
+                judge
+                    .note(step, vec![Foretold { worker: WorkerId(1), forecast: 0.5, newest: 0.5 }]);
+            }
+        }
+        assert_eq!(judge.verdict().n_matured, 9);
+    }
+
+    #[test]
     fn what_a_day_before_would_have_said_is_what_a_forecast_has_to_beat() {
-        let mut judge = Judge::new(WorkerColumn::CpuUsed, 1_000, 1_000, 3);
+        let mut judge = Judge::new(WorkerColumn::CpuUsed, 1_000, 1_000, 1_000);
         let first = 2 * SEASON_MS / 1_000;
         for step in first..first + 40 {
             let load = if step % 2 == 0 { 0.2 } else { 0.8 };

@@ -113,6 +113,7 @@ async fn a_forecaster_that_is_wrong_is_set_aside_within_ten_rounds_and_comes_bac
     assert_eq!(view.rescheduling["name"], "lstm-rescheduling");
     assert_eq!(view.worker["predicted"]["horizon_ms"], 1000.0);
     let first = view.forecasting["generation"].as_u64().unwrap();
+    let files = view.forecasting["assets"].as_str().unwrap().to_owned();
 
     drop_weights(&site, 0.4).await;
     let view = crew.until(&site, "it is unfit", async |view| view.column()["fit"] == false).await;
@@ -120,6 +121,7 @@ async fn a_forecaster_that_is_wrong_is_set_aside_within_ten_rounds_and_comes_bac
         view.forecasting["generation"].as_u64().unwrap() > first,
         "new weights are a new generation"
     );
+    assert_ne!(view.forecasting["assets"], json!(files), "it tells which weights serve");
     let compared = view.column()["compared"].as_u64().unwrap();
     assert!((30..=10 * N_WORKERS).contains(&compared), "{compared} were compared");
     assert!(view.column()["ratio"].as_f64().unwrap() > 1.1);

@@ -67,6 +67,9 @@ fn tell_slot(policy: &PolicyView, output: Output) {
     if policy.digest != "native" {
         fact("sha256", &policy.digest);
     }
+    if let Some(assets) = &policy.assets {
+        fact("files", &format!("sha256 {assets}"));
+    }
     fact("since", &second(policy.since));
     match (&policy.bound, &policy.chosen) {
         (Some(bound), Some(chosen)) => {

@@ -95,7 +95,7 @@ export interface Provenance {
 export interface Policy {
   slot: Slot; name: string; version: string; generation: number; digest: string; state: string;
   calls: number; failures: number; failures_by_kind?: Record<string, number>; lines_dropped: number;
-  gauges?: Record<string, number>; p50_us?: number; p99_us?: number; since: string; source: string;
+  assets?: string; gauges?: Record<string, number>; p50_us?: number; p99_us?: number; since: string; source: string;
   bound?: string; chosen?: string; refusals: number; provenance?: Provenance; message?: string;
   last_failure?: FailedPolicy; forecasts?: Forecasts;
 }

@@ -101,6 +101,7 @@ function Serving({ policy }: { policy: Policy }) {
           ["Refused contents", policy.refusals > 0 && count(policy.refusals)],
           ["Log lines dropped", policy.lines_dropped > 0 && count(policy.lines_dropped)],
           ["Digest", <code class="digest">{policy.digest}</code>],
+          ["Digest of its files", policy.assets && <code class="digest">{policy.assets}</code>],
           ["Made with", policy.provenance?.made_with?.join(", ")],
           ["Authors", policy.provenance?.authors],
           ...Object.entries(policy.gauges ?? {}).map(([name, value]): [string, string] => [`gauge ${name}`, decimal(value)]),
