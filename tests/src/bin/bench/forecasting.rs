@@ -19,7 +19,7 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// A heartbeat is carried over two of them.
 const STEP_MS: u64 = 2_000;
 const N_SAMPLES: usize = 30;
-const WINDOW: Duration = Duration::from_secs(10);
+const WINDOW: Duration = Duration::from_secs(8);
 const N_PAIRS: usize = 20;
 const FILLING: Duration = Duration::from_secs(75);
 const MAX_RATIO: f64 = 1.2;
@@ -84,7 +84,7 @@ async fn measure() -> Value {
 fn took_ms(policies: &PoliciesView) -> f64 {
     let forecasts = policies.slots.iter().find_map(|slot| slot.forecasts.as_deref());
     let forecasts = forecasts.expect("a forecasting policy serves");
-    assert_eq!(forecasts.workers, u64::from(N_MEASURED), "all are foretold");
+    assert!(forecasts.workers >= u64::from(N_MEASURED), "all are foretold: {}", forecasts.workers);
     forecasts.took_us / 1e3
 }
 
