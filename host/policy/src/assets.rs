@@ -37,13 +37,17 @@ impl Assets {
         let mut n_bytes = 0;
         for name in names {
             let path = folder.join(&name);
-            let bytes = std::fs::read(&path)
-                .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-            n_bytes += bytes.len();
+            let cannot = |error| format!("{} cannot be read: {error}", path.display());
+            let metadata = std::fs::metadata(&path).map_err(cannot)?;
+            if !metadata.is_file() {
+                return Err(format!("{} is no file", path.display()));
+            }
+            n_bytes += metadata.len() as usize;
+            if n_bytes > MAX_BYTES {
+                return Err(too_large(folder));
+            }
+            let bytes = std::fs::read(&path).map_err(cannot)?;
             files.insert(name, Arc::from(bytes));
-        }
-        if n_bytes > MAX_BYTES {
-            return Err(too_large(folder));
         }
         Ok(Assets::of(files))
     }

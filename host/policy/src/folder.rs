@@ -123,6 +123,7 @@ impl Folder {
             }
             scan.files.insert(stem, Found { path, digest });
         }
+        self.assets.retain(|name, _| scan.files.contains_key(name) || wished.contains(name));
         self.seen.retain(|path, _| scan.files.values().any(|it| it.path == *path));
         let unread: BTreeSet<&PathBuf> =
             scan.files.values().filter(|it| it.digest.is_err()).map(|it| &it.path).collect();
@@ -144,7 +145,15 @@ impl Folder {
         for name in names {
             let file = path.join(&name);
             let metadata = std::fs::metadata(&file);
-            let metadata = metadata.map_err(|error| self.bear(&file, cannot_open(&file, error)))?;
+            let metadata = metadata.map_err(|error| {
+                // It was listed just before: somebody is at work there.
+                let is_gone = error.kind() == io::ErrorKind::NotFound;
+                let unread = match is_gone {
+                    true => Unread::Pending(Pending::Writing),
+                    false => cannot_open(&file, error),
+                };
+                self.bear(&file, unread)
+            })?;
             n_bytes += metadata.len();
             is_settled &= !is_racy(&metadata);
             stamps.push((name, stamp(&metadata)));
@@ -161,6 +170,10 @@ impl Folder {
             let file = path.join(name);
             let content = read(&file).map_err(|unread| self.bear(&file, unread))?;
             files.insert(name.clone(), content.bytes);
+        }
+        let now = assets::names(&path).map_err(|error| refuse(error.told(&path)))?;
+        if !now.iter().eq(stamps.iter().map(|(name, _)| name)) {
+            return Err(Unread::Pending(Pending::Writing));
         }
         self.pending.retain(|it, _| !it.starts_with(&path));
         let assets = Assets::of(files);

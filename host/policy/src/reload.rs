@@ -173,6 +173,11 @@ impl Reloader {
             match assets {
                 Ok(assets) => {
                     wish.assets = assets;
+                    let is_gone =
+                        files.as_ref().is_some_and(|it| !it.contains_key(&wish.component));
+                    if is_gone && wish.assets.digest().is_none() {
+                        wish.assets = self.library.assets_of_vanished(slot, &wish.component);
+                    }
                     self.pass_slot(slot, &wish, files.as_ref().unwrap_or(&Files::new()));
                 }
                 Err(unread) => {

@@ -66,6 +66,8 @@ fn span(ms: u64) -> String {
 
 /// Longer ago than any measurement is kept for.
 const MAX_SPAN_MS: u64 = 31 * 24 * 3_600_000;
+/// Of each worker so many are kept at most.
+const MAX_STEPS: u64 = 4096;
 
 /// Reads what stands behind the `@`: `<from>..<to>/<step>`.
 ///
@@ -86,6 +88,9 @@ pub(crate) fn parse(text: &str) -> Result<Window, &'static str> {
     }
     if from_ms > MAX_SPAN_MS {
         return Err("look back 31 days (744h) at most");
+    }
+    if from_ms / step_ms > MAX_STEPS {
+        return Err("look back 4096 steps at most");
     }
     if (from_ms - to_ms) % step_ms != 0 {
         return Err("let the step divide what lies between the ends");

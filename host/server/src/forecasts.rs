@@ -121,6 +121,15 @@ pub struct Around {
     pub clock: Clock,
 }
 
+/// Nobody waits any more for a thread that has ended, however that happened.
+struct Ending(ForecastDesk);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.lock().has_begun = false;
+    }
+}
+
 impl ForecastDesk {
     /// Starts the thread, once.
     ///
@@ -133,7 +142,11 @@ impl ForecastDesk {
         // Policies run on this stack.
         let thread = std::thread::Builder::new().name("forecasts".to_owned()).stack_size(8 << 20);
         self.lock().has_begun = true;
-        thread.spawn(move || asking.run())?;
+        let ending = Ending(self.clone());
+        thread.spawn(move || {
+            asking.run();
+            drop(ending);
+        })?;
         Ok(())
     }
 

@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_secs(2);
 /// Entries of a folder that are looked at.
 const MAX_ENTRIES: usize = 10_000;
+/// Folders in it that are looked into.
+const MAX_WITHIN: usize = 64;
 const ARM_TRIES: usize = 5;
 
 /// A watch on one file or folder, which need not exist.
@@ -181,13 +183,14 @@ fn concerns(event: &notify::Event, target: &Path) -> bool {
 }
 
 /// The folders in which a change of the target shows: the one it is in, or the nearest above that
-/// exists, the one that holds what it links to, and itself.
+/// exists, the one that holds what it links to, itself, and those in it.
 fn folders(path: &Path) -> Vec<(PathBuf, Identity)> {
     let above = path.ancestors().skip(1).find(|folder| folder.is_dir()).map(Path::to_owned);
     let linked = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned));
     let itself = path.is_dir().then(|| path.to_owned());
     let mut folders: Vec<(PathBuf, Identity)> = Vec::new();
-    for folder in [above, linked, itself].into_iter().flatten() {
+    let within = entries(path).filter(|entry| entry.is_dir()).take(MAX_WITHIN);
+    for folder in [above, linked, itself].into_iter().flatten().chain(within) {
         let Ok(metadata) = std::fs::metadata(&folder) else { continue };
         let identity = (metadata.dev(), metadata.ino(), metadata.created().ok());
         // The same folder by two names is watched once: giving up one name would give up both.
@@ -198,16 +201,25 @@ fn folders(path: &Path) -> Vec<(PathBuf, Identity)> {
     folders
 }
 
-/// The target, and in a folder each entry.
+/// What is in a folder; nothing if it is none.
+fn entries(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.take(MAX_ENTRIES).map(|entry| entry.path())
+}
+
+/// The target, in a folder each entry, and in the folders there each of theirs: writing over a file shows in
+/// nothing but the file itself.
 fn look(path: &Path) -> Vec<(OsString, Seen)> {
-    let see = |path: &Path| std::fs::metadata(path).ok().map(|metadata| Seen::of(&metadata));
-    let mut seen: Vec<(OsString, Seen)> =
-        see(path).map(|seen| (OsString::new(), seen)).into_iter().collect();
-    if let Ok(entries) = std::fs::read_dir(path) {
-        let entries = entries.flatten().take(MAX_ENTRIES);
-        seen.extend(entries.filter_map(|it| see(&it.path()).map(|seen| (it.file_name(), seen))));
-        seen.sort();
-    }
+    let see = |path: PathBuf| {
+        let metadata = std::fs::metadata(&path).ok()?;
+        Some((path.into_os_string(), Seen::of(&metadata)))
+    };
+    let own: Vec<PathBuf> = entries(path).collect();
+    let within = own.iter().filter(|entry| entry.is_dir()).take(MAX_WITHIN);
+    let within: Vec<PathBuf> = within.flat_map(|folder| entries(folder)).collect();
+    let all = [path.to_owned()].into_iter().chain(own).chain(within);
+    let mut seen: Vec<(OsString, Seen)> = all.filter_map(see).collect();
+    seen.sort();
     seen
 }
 
@@ -277,6 +289,23 @@ mod tests {
         expect(&mut watch, "deleted", || !path.exists()).await;
         fs::write(&path, "again").unwrap();
         expect(&mut watch, "made again", reads("again")).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_written_over_a_file_in_a_folder_within_is_noticed() {
+        for (poll, is_deaf) in [(EVENTS_ONLY, false), (Duration::from_millis(20), true)] {
+            let folder = tempfile::tempdir().unwrap();
+            let within = folder.path().join("within");
+            fs::create_dir(&within).unwrap();
+            fs::write(within.join("file"), "one").unwrap();
+            let mut watch = Watch::polling(folder.path(), poll);
+            if is_deaf {
+                watch.watcher = None;
+            }
+            fs::write(within.join("file"), "three").unwrap();
+            let told = tokio::time::timeout(Duration::from_secs(20), watch.changed()).await;
+            assert!(told.is_ok(), "deaf: {is_deaf}");
+        }
     }
 
     #[tokio::test]

@@ -211,11 +211,10 @@ impl Library {
     ) -> Result<RolledBack, RollbackError> {
         let remembered = work.memory.slot(slot);
         let is_before = |it: &&Kept| active.key != Some(it.key());
-        let before = remembered
-            .kept
-            .iter()
-            .filter(is_before)
-            .find(|it| !remembered.parked.contains(&it.key()) && self.kept.has(it.digest));
+        let before = remembered.kept.iter().filter(is_before).find(|it| {
+            let has_files = it.assets.is_none_or(|digest| self.kept.has(digest));
+            !remembered.parked.contains(&it.key()) && self.kept.has(it.digest) && has_files
+        });
         let before = before.cloned().ok_or(RollbackError::NothingBefore(slot.name()))?;
         let rolled_back =
             RolledBack { from: active.label(), to: before.component.clone(), to_generation: None };

@@ -118,6 +118,12 @@ impl Library {
         Err(unknown_policy(slot, name, &self.names(slot, &self.work())))
     }
 
+    /// The files beside a policy whose own file is gone with them.
+    pub(super) fn assets_of_vanished(&self, slot: Slot, name: &str) -> Assets {
+        let kept = self.work().memory.slot(slot).file(name).cloned();
+        kept.and_then(|kept| self.read_kept(&kept)).map(|(_, assets)| assets).unwrap_or_default()
+    }
+
     /// What served from a file that is gone.
     fn vanished(&self, slot: Slot, name: &str) -> Option<Offered> {
         let digest = self.work().memory.slot(slot).file(name)?.digest;

@@ -400,6 +400,27 @@ fn a_changed_file_beside_a_policy_is_a_new_generation_of_it() {
 }
 
 #[test]
+fn a_policy_that_is_gone_serves_on_with_the_files_that_went_with_it() {
+    let mut site = Site::new();
+    let folder = site.root.path().join("policies/weighing");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("w"), [50]).unwrap();
+    site.write("weighing.wasm", &weighing());
+    site.bind(Slot::Scoring, "weighing");
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::remove_file(folder.with_extension("wasm")).unwrap();
+    for _ in 0..2 {
+        site.settle();
+        assert_eq!(score(&mut site), 0.5);
+        let status = site.status(Slot::Scoring);
+        assert!(status.refused.is_none(), "{:?}", status.refused);
+        assert!(status.warning.unwrap().contains("is gone"));
+        site = site.restarted();
+        site.bind(Slot::Scoring, "weighing");
+    }
+}
+
+#[test]
 fn no_file_beside_a_policy_is_taken_while_somebody_writes_it_or_when_there_is_too_much() {
     let mut site = Site::new();
     let folder = site.root.path().join("policies/weighing");

@@ -24,6 +24,8 @@ pub(super) struct Asking {
     serving: Option<Serving>,
     /// What other policies were last told.
     predicted: PredictedColumns,
+    /// What was thought of generations that served before: one that comes back is judged by what it foretold.
+    earlier: Vec<(PolicyStamp, Vec<Judge>)>,
 }
 
 /// A policy that serves, with what it needs.
@@ -37,6 +39,8 @@ struct Serving {
     due: Time,
     /// Times in a row that nobody answered.
     n_missed: u32,
+    /// Until then, in milliseconds since the Unix epoch, the history had what was measured.
+    filled_to: u64,
     status: ForecastStatus,
 }
 
@@ -46,6 +50,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_millis(50);
 /// So often in a row nobody answers, and forecasts are no longer relied on.
 const MISSED_MAX: u32 = 3;
+/// Generations that are remembered beside the one that serves.
+const EARLIER_MAX: usize = 4;
 /// Workers of one call at most: a candidate is tried with as many.
 const BATCH_MAX: usize = 1_000;
 /// Rows that are read from the history to fill windows at most.
@@ -61,7 +67,7 @@ impl Asking {
         runtime: tokio::runtime::Handle,
     ) -> Asking {
         let (serving, predicted) = (None, PredictedColumns::default());
-        Asking { desk, forecasts, around, runtime, serving, predicted }
+        Asking { desk, forecasts, around, runtime, serving, predicted, earlier: Vec::new() }
     }
 
     pub fn run(mut self) {
@@ -105,7 +111,15 @@ impl Asking {
             return;
         }
         let now = self.around.clock.now();
+        let before = self.serving.take().map(|before| (before.stamp, before.judges));
+        self.earlier.extend(before);
+        let n_too_many = self.earlier.len().saturating_sub(EARLIER_MAX);
+        self.earlier.drain(..n_too_many);
         self.serving = serving.map(|(stamp, profile)| Serving::new(stamp, profile, now));
+        let known = self.earlier.iter().position(|(it, _)| Some(*it) == stamp);
+        if let (Some(serving), Some(known)) = (&mut self.serving, known) {
+            serving.judges = self.earlier.remove(known).1;
+        }
         self.desk.show(self.serving.as_ref().map(|it| it.status.clone()));
         if let (Some(serving), Some(history)) = (&mut self.serving, &self.around.history) {
             serving.fill(history.history(), now);
@@ -141,6 +155,12 @@ impl Asking {
         serving.due = next_due(now, serving.profile.interval);
         let history = self.around.history.as_ref().map(|desk| desk.history());
         serving.judge(ms(now), history);
+        let is_changed = serving.predicted() != self.predicted;
+        if is_changed && serving.status.asked.is_some() {
+            // Also if nobody answers now.
+            self.tell(Forecast::default());
+        }
+        let Some(serving) = &mut self.serving else { return };
         let plain = serving.plain_columns();
         let asked = self.around.driver.query(move |scheduler, _, _| scheduler.live_columns(&plain));
         // The host is busy beyond measure, or ends.
@@ -223,13 +243,15 @@ impl Serving {
             columns: judges.iter().map(|it| (it.column, it.verdict())).collect(),
         };
         let windows = profile.needs.iter().map(samples).collect();
-        let due = next_due(now, profile.interval);
-        Serving { stamp, profile, windows, judges, due, n_missed: 0, status }
+        // At once, and from then on where steps end.
+        Serving { stamp, profile, windows, judges, due: now, n_missed: 0, filled_to: 0, status }
     }
 
     fn note(&mut self, measured: &Measured) {
         let Measured { at, worker, measurements } = measured;
-        self.note_at(ms(*at), *worker, measurements);
+        if ms(*at) > self.filled_to {
+            self.note_at(ms(*at), *worker, measurements);
+        }
     }
 
     fn note_at(&mut self, at_ms: u64, worker: WorkerId, measurements: &Measurements) {
@@ -252,6 +274,7 @@ impl Serving {
         history.flush(FLUSH_PATIENCE);
         match history.recent(ms(now).saturating_sub(span), FILL_MAX) {
             Ok(rows) => {
+                self.filled_to = rows.last().map_or(0, |row| row.at_ms);
                 for row in &rows {
                     if let Some(worker) = row.worker {
                         self.note_at(row.at_ms, worker, &row.measurements);
@@ -357,6 +380,9 @@ impl Serving {
             let (column, verdict) = (predicted_of(judge.column), judge.verdict());
             if self.n_missed >= MISSED_MAX {
                 let why = format!("{} does not answer", self.profile.name);
+                predicted.unfit.push((column, why));
+            } else if self.status.n_workers == 0 {
+                let why = format!("{} has foretold nothing yet", self.profile.name);
                 predicted.unfit.push((column, why));
             } else if verdict.is_fit {
                 predicted.fit.push(column);

@@ -18,8 +18,15 @@ pub(super) struct Judge {
     gate: Gate,
     /// In the order of their moments.
     waiting: VecDeque<Round>,
+    /// For which something was remembered last.
+    last_step: Option<u64>,
     horizon_steps: u64,
+    /// Steps from one remembered forecast to the next: a long horizon in short steps is not kept in full.
+    stride: u64,
 }
+
+/// Rounds that wait for their moment at most.
+const WAITING_MAX: u64 = 128;
 
 /// Forecasts for one step.
 #[derive(Debug)]
@@ -43,20 +50,24 @@ impl Judge {
     /// It is asked every `interval_ms`, and may be late by another such time.
     pub fn new(column: WorkerColumn, step_ms: u64, horizon_ms: u64, interval_ms: u64) -> Judge {
         let horizon_steps = horizon_ms.div_ceil(step_ms).max(1);
-        let n_kept = horizon_steps + 2 * interval_ms.div_ceil(step_ms) + 1;
+        let n_kept = 2 * interval_ms.div_ceil(step_ms) + 2;
         Judge {
             column,
             samples: Samples::new(step_ms, n_kept as usize),
             gate: Gate::new(NOISE),
             waiting: VecDeque::new(),
+            last_step: None,
             horizon_steps,
+            stride: horizon_steps.div_ceil(WAITING_MAX),
         }
     }
 
     /// Remembers what was foretold after the step `newest`; said again for the same step it counts once.
     pub fn note(&mut self, newest: u64, rows: Vec<Foretold>) {
         let step = newest + self.horizon_steps;
-        if self.waiting.back().is_none_or(|last| last.step < step) && !rows.is_empty() {
+        let is_due = self.last_step.is_none_or(|last| last + self.stride <= step);
+        if is_due && !rows.is_empty() {
+            self.last_step = Some(step);
             self.waiting.push_back(Round { step, rows });
         }
     }
@@ -152,6 +163,18 @@ mod tests {
             }
         }
         assert_eq!(judge.verdict().n_matured, 9);
+    }
+
+    #[test]
+    fn no_horizon_makes_it_remember_without_bound() {
+        let mut judge = Judge::new(WorkerColumn::CpuUsed, 1_000, 86_400_000, 1_000);
+        for step in 0..90_000 {
+            judge.samples.note(WorkerId(1), step * 1_000, 0.5);
+            judge.note(step, vec![Foretold { worker: WorkerId(1), forecast: 0.5, newest: 0.5 }]);
+            judge.mature(step * 1_000, |_, _| FxHashMap::default());
+            assert!(judge.waiting.len() <= WAITING_MAX as usize + 1);
+        }
+        assert!(judge.verdict().n_matured > 0);
     }
 
     #[test]

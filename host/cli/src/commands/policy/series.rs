@@ -68,6 +68,15 @@ impl<'a> Walker<'a> {
                 column.info().name
             )
         })?;
+        let steps = profile.needs.iter().filter(|need| need.column == column);
+        let mut steps = steps.filter_map(|need| need.window).map(|window| window.step_ms);
+        if steps.any(|step_ms| step_ms != window.step_ms) {
+            anyhow::bail!(
+                "--series: {} looks at {} in several steps, and a series has one",
+                profile.name,
+                column.info().name
+            );
+        }
         Ok(Walker { foreteller, place, column, window, failure: RefCell::default() })
     }
 
