@@ -186,7 +186,8 @@ mod tests {
     fn weights_that_do_not_fit_are_refused_with_what_to_do() {
         let (cpu, odd) = (weights("cpu-used", 5_000, 1), weights("cpu-used", 5_500, 1));
         let memory = weights("memory-used", 5_000, 2);
-        let refused: [(&str, &[(&str, &[u8])], &str); 7] = [
+        type Files<'a> = &'a [(&'a str, &'a [u8])];
+        let refused: [(&str, Files<'_>, &str); 7] = [
             ("{}", &[], "there are no weights: put cpu-used.safetensors"),
             ("{}", &[("cpu-used.safetensors", b"junk")], "cpu-used.safetensors: "),
             ("{}", &[("memory-used.safetensors", &cpu)], "it was trained on cpu-used"),
