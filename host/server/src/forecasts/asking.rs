@@ -24,6 +24,8 @@ pub(super) struct Asking {
     serving: Option<Serving>,
     /// What other policies were last told.
     predicted: PredictedColumns,
+    /// Columns of which the log says so.
+    told_unfit: Vec<WorkerColumn>,
     /// What was thought of generations that served before: one that comes back is judged by what it foretold.
     earlier: Vec<(PolicyStamp, Vec<Judge>)>,
 }
@@ -67,7 +69,16 @@ impl Asking {
         runtime: tokio::runtime::Handle,
     ) -> Asking {
         let (serving, predicted) = (None, PredictedColumns::default());
-        Asking { desk, forecasts, around, runtime, serving, predicted, earlier: Vec::new() }
+        Asking {
+            desk,
+            forecasts,
+            around,
+            runtime,
+            serving,
+            predicted,
+            told_unfit: Vec::new(),
+            earlier: Vec::new(),
+        }
     }
 
     pub fn run(mut self) {
@@ -132,21 +143,28 @@ impl Asking {
     fn tell(&mut self, forecast: Forecast) {
         let predicted = self.serving.as_ref().map(Serving::predicted).unwrap_or_default();
         if predicted != self.predicted {
-            for (column, why) in &predicted.unfit {
-                let was_unfit = self.predicted.unfit.iter().any(|(it, _)| it == column);
-                if !was_unfit {
-                    tracing::warn!("{} is unfit: {why}", column.info().name);
-                }
-            }
-            for column in &predicted.fit {
-                if self.predicted.unfit.iter().any(|(it, _)| it == column) {
-                    tracing::info!("{} is fit again", column.info().name);
-                }
-            }
+            self.log(&predicted);
             self.predicted = predicted.clone();
             self.around.library.set_predicted(predicted);
         }
         self.around.driver.tell_beside(vec![Event::Forecast(forecast)]);
+    }
+
+    /// That nothing is foretold yet is no news.
+    fn log(&mut self, predicted: &PredictedColumns) {
+        let is_judged = self.serving.as_ref().is_some_and(|it| it.status.n_workers > 0);
+        for (column, why) in predicted.unfit.iter().filter(|_| is_judged) {
+            if !self.told_unfit.contains(column) {
+                tracing::warn!("{} is unfit: {why}", column.info().name);
+                self.told_unfit.push(*column);
+            }
+        }
+        for column in &predicted.fit {
+            if self.told_unfit.contains(column) {
+                tracing::info!("{} is fit again", column.info().name);
+                self.told_unfit.retain(|it| it != column);
+            }
+        }
     }
 
     fn ask(&mut self) {
