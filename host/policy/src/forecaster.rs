@@ -10,6 +10,8 @@ use std::time::Duration;
 /// Numbers of one call: 8 MB, half of what a compiled guest may hold.
 const MAX_NUMBERS: usize = 1_000_000;
 const MAX_ROWS: usize = 10_000;
+/// Of a call while it serves: a candidate is tried with as many.
+const ROWS_AT_ONCE: usize = 1_000;
 const PREFIX: &str = "predicted:";
 
 /// A forecasting policy, as its manifest describes it.
@@ -40,6 +42,27 @@ impl ForecastingProfile {
     /// Rows of one call; more workers come in further calls.
     pub fn max_rows(&self) -> usize {
         MAX_ROWS.min(MAX_NUMBERS / self.n_lists())
+    }
+
+    /// Asks about all rows of `lists` in as many calls as it takes: one list per provided column.
+    ///
+    /// # Errors
+    /// Of the first call that fails.
+    pub fn in_batches<E>(
+        &self,
+        lists: &[Vec<f64>],
+        n_rows: usize,
+        mut ask: impl FnMut(&[Vec<f64>], usize) -> Result<Vec<Vec<f64>>, E>,
+    ) -> Result<Vec<Vec<f64>>, E> {
+        let n_at_once = ROWS_AT_ONCE.min(self.max_rows());
+        let mut answered = vec![Vec::with_capacity(n_rows); self.provides.len()];
+        for first in (0..n_rows).step_by(n_at_once) {
+            let rows = first..n_rows.min(first + n_at_once);
+            let batch: Vec<Vec<f64>> = lists.iter().map(|it| it[rows.clone()].to_vec()).collect();
+            let part = ask(&batch, rows.len())?;
+            answered.iter_mut().zip(part).for_each(|(list, part)| list.extend(part));
+        }
+        Ok(answered)
     }
 
     pub fn provided_names(&self) -> Vec<String> {

@@ -208,17 +208,11 @@ impl Foreteller {
     /// # Errors
     /// What a host would note as its failure.
     pub fn forecast(&self, lists: &[Vec<f64>], n_rows: usize) -> Result<Vec<Vec<f64>>, String> {
-        let mut answered = vec![Vec::with_capacity(n_rows); self.profile.provides.len()];
-        let n_at_once = self.profile.max_rows().min(1_000);
-        for first in (0..n_rows).step_by(n_at_once) {
-            let rows = first..n_rows.min(first + n_at_once);
-            let batch: Vec<Vec<f64>> = lists.iter().map(|it| it[rows.clone()].to_vec()).collect();
-            let part = Instance::start(&self.artefact, &self.stats)
-                .and_then(|(mut guest, _)| guest.forecast(&self.profile, &batch, rows.len()))
-                .map_err(|failure| failure.message)?;
-            answered.iter_mut().zip(part).for_each(|(list, part)| list.extend(part));
-        }
-        Ok(answered)
+        let ask = |batch: &[Vec<f64>], n_rows| {
+            let (mut guest, _) = Instance::start(&self.artefact, &self.stats)?;
+            guest.forecast(&self.profile, batch, n_rows)
+        };
+        self.profile.in_batches(lists, n_rows, ask).map_err(|failure| failure.message)
     }
 }
 

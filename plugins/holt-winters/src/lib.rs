@@ -4,6 +4,7 @@
 #![doc = include_str!("../README.md")]
 
 use pointsman_forecast_models::HoltWinters as Model;
+use pointsman_policy_sdk::catalogue::MEASURED;
 use pointsman_policy_sdk::prelude::*;
 
 #[derive(Debug, serde::Deserialize)]
@@ -33,8 +34,6 @@ impl Default for Config {
     }
 }
 
-/// What is measured, and so can be foretold.
-const MEASURED: [&str; 5] = ["cpu-used", "memory-used", "iops-used", "rtt-ms", "connections"];
 /// Lists that the host sends.
 const MAX_LISTS: usize = 256;
 

@@ -4,6 +4,7 @@
 #![doc = include_str!("../README.md")]
 
 use pointsman_forecast_models::{Lstm, Weights};
+use pointsman_policy_sdk::catalogue::MEASURED;
 use pointsman_policy_sdk::prelude::*;
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -12,9 +13,6 @@ pub struct Config {
     /// Measured columns that are foretold; none: all of which there are weights.
     pub columns: Vec<String>,
 }
-
-/// What is measured, and so may have weights.
-const MEASURED: [&str; 5] = ["cpu-used", "memory-used", "iops-used", "rtt-ms", "connections"];
 
 #[derive(Debug)]
 pub struct LstmForecast {
@@ -84,7 +82,7 @@ impl ModelForecasting for LstmForecast {
 fn all() -> Result<Vec<Lstm>, String> {
     let mut networks = Vec::new();
     let mut missing = String::new();
-    for column in MEASURED {
+    for column in MEASURED.iter().copied() {
         match host::asset(&file(column)) {
             Ok(bytes) => networks.push(read(column, &bytes)?),
             Err(why) => missing = why,

@@ -5,6 +5,7 @@
 #![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
+use pointsman_policy_sdk::push_number;
 
 #[derive(Debug, Columns)]
 pub struct Task {
@@ -66,13 +67,6 @@ impl LstmRescheduling {
         reason.push_str(" s");
         Some(reason)
     }
-}
-
-fn push_number(text: &mut String, number: u32) {
-    if number > 9 {
-        push_number(text, number / 10);
-    }
-    text.push(char::from(b'0' + (number % 10) as u8));
 }
 
 impl Rescheduling for LstmRescheduling {

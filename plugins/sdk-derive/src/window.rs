@@ -18,6 +18,12 @@ pub(crate) fn n_samples(text: &str) -> Result<usize, &'static str> {
     if from_ms <= to_ms {
         return Err("let the window begin before its end");
     }
+    if from_ms > 31 * 24 * 3_600_000 {
+        return Err("look back 31 days (744h) at most");
+    }
+    if from_ms / step_ms > 4096 {
+        return Err("look back 4096 steps at most");
+    }
     if !(from_ms - to_ms).is_multiple_of(step_ms) {
         return Err("let the step divide what lies between the ends");
     }
@@ -62,6 +68,8 @@ mod tests {
             ("-1m..-5m/1m", Err("let the window begin before its end")),
             ("-5m..0s/2m", Err("let the step divide what lies between the ends")),
             ("-5m..0s/10ms", Err("let the step be at least 1s")),
+            ("-745h..-744h/1h", Err("look back 31 days (744h) at most")),
+            ("-2h..-1h/1s", Err("look back 4096 steps at most")),
             ("-5m..0s/1s", Err("let a window have 256 samples at most")),
         ] {
             assert_eq!(n_samples(text), expected, "{text}");

@@ -71,7 +71,9 @@ pub use about::{About, Discipline, GroupBy};
 pub use columns::{Columns, Forecast, NoColumns, Value};
 pub use config::NoConfig;
 pub use pointsman_policy_sdk_derive::{Columns, Forecast};
-pub use policy::{Action, Forecasting, ModelForecasting, Proposal, Queue, Rescheduling, Scoring};
+pub use policy::{
+    Action, Forecasting, ModelForecasting, Proposal, Queue, Rescheduling, Scoring, push_number,
+};
 pub use rows::Rows;
 
 /// The version of the contract that this SDK speaks; stamped into every policy.

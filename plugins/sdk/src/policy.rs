@@ -217,6 +217,21 @@ pub struct Proposal {
     pub reason: String,
 }
 
+/// Appends the digits of a number to a reason, in a fraction of the time that `format!` takes: there may be a
+/// proposal for each of 10,000 tasks.
+///
+/// ```
+/// let mut reason = String::from("hot for ");
+/// pointsman_policy_sdk::push_number(&mut reason, 40);
+/// assert_eq!(reason, "hot for 40");
+/// ```
+pub fn push_number(text: &mut String, number: u32) {
+    if number > 9 {
+        push_number(text, number / 10);
+    }
+    text.push(char::from(b'0' + (number % 10) as u8));
+}
+
 /// What can be done with a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {

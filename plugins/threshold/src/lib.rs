@@ -8,6 +8,7 @@
 #![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
+use pointsman_policy_sdk::push_number;
 
 #[derive(Debug, Columns)]
 pub struct Task {
@@ -95,13 +96,6 @@ fn push_seconds(text: &mut String, ms: f64) {
     push_number(text, tenths / 10);
     text.push('.');
     push_number(text, tenths % 10);
-}
-
-fn push_number(text: &mut String, number: u32) {
-    if number > 9 {
-        push_number(text, number / 10);
-    }
-    text.push(char::from(b'0' + (number % 10) as u8));
 }
 
 impl Rescheduling for Threshold {

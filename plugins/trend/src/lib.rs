@@ -7,6 +7,7 @@
 #![doc = include_str!("../README.md")]
 
 use pointsman_policy_sdk::prelude::*;
+use pointsman_policy_sdk::push_number;
 
 #[derive(Debug, Columns)]
 pub struct Task {
@@ -109,13 +110,6 @@ impl Trend {
             reason
         })
     }
-}
-
-fn push_number(text: &mut String, number: u32) {
-    if number > 9 {
-        push_number(text, number / 10);
-    }
-    text.push(char::from(b'0' + (number % 10) as u8));
 }
 
 impl Rescheduling for Trend {

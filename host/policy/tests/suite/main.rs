@@ -6,6 +6,7 @@ mod admission;
 mod conformance;
 mod fixed;
 mod forecasting;
+mod assets;
 mod ladder;
 mod imports;
 mod library;

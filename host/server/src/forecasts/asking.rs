@@ -9,7 +9,7 @@ use pointsman_policy::{ForecastHost, ForecastingProfile, Needed, PredictedColumn
 use pointsman_scheduler::columns::WorkerColumn;
 use pointsman_scheduler::event::{Event, Forecast, Measurements};
 use pointsman_scheduler::record::PolicyStamp;
-use pointsman_scheduler::{CallError, Time, WorkerId};
+use pointsman_scheduler::{Time, WorkerId};
 use pointsman_store::history::{Column, History};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
@@ -54,8 +54,6 @@ const GRACE: Duration = Duration::from_millis(50);
 const MISSED_MAX: u32 = 3;
 /// Generations that are remembered beside the one that serves.
 const EARLIER_MAX: usize = 4;
-/// Workers of one call at most: a candidate is tried with as many.
-const BATCH_MAX: usize = 1_000;
 /// Rows that are read from the history to fill windows at most.
 const FILL_MAX: usize = 2_000_000;
 /// The history writes what was measured within this time, or windows begin without it.
@@ -186,7 +184,9 @@ impl Asking {
         serving.keep(&workers.iter().copied().collect());
         let rows = serving.rows(&workers, &plain, ms(now));
         let begun = Instant::now();
-        match answer(&mut self.forecasts, &serving.profile, &rows.lists, rows.workers.len()) {
+        let (forecasts, profile) = (&mut self.forecasts, serving.profile.clone());
+        let ask = |batch: &[Vec<f64>], n_rows| forecasts.forecast(&profile, batch, n_rows);
+        match profile.in_batches(&rows.lists, rows.workers.len(), ask) {
             Ok(lists) => {
                 serving.n_missed = 0;
                 serving.note_answer(&rows, &lists, ms(now));
@@ -208,24 +208,6 @@ impl Asking {
             self.desk.show(Some(serving.status.clone()));
         }
     }
-}
-
-/// In as many calls as it takes.
-fn answer(
-    forecasts: &mut ForecastHost,
-    profile: &ForecastingProfile,
-    lists: &[Vec<f64>],
-    n_rows: usize,
-) -> Result<Vec<Vec<f64>>, CallError> {
-    let mut answered = vec![Vec::with_capacity(n_rows); profile.provides.len()];
-    let n_at_once = BATCH_MAX.min(profile.max_rows());
-    for first in (0..n_rows).step_by(n_at_once) {
-        let rows = first..n_rows.min(first + n_at_once);
-        let batch: Vec<Vec<f64>> = lists.iter().map(|list| list[rows.clone()].to_vec()).collect();
-        let part = forecasts.forecast(profile, &batch, rows.len())?;
-        answered.iter_mut().zip(part).for_each(|(list, part)| list.extend(part));
-    }
-    Ok(answered)
 }
 
 /// What a policy is asked about.
